@@ -1,0 +1,306 @@
+#include "addon/engine.h"
+
+#include <cmath>
+
+#include "addon/config_reader.h"
+
+namespace napt {
+
+namespace {
+
+constexpr napi_type_tag kBatchTag = {0x6e617074'62617463, 0x9d0f2c4e'51a7b386};
+constexpr uint32_t kPendingBit = 0x80000000;
+
+napi_value fail(napi_env env, const char* code, const char* message) {
+  napi_throw_error(env, code, message);
+  return nullptr;
+}
+
+napi_value toNumber(napi_env env, uint32_t value) {
+  napi_value result;
+  napi_create_uint32(env, value, &result);
+  return result;
+}
+
+/// An optional number argument.
+uint32_t optional(napi_env env, size_t count, napi_value* arguments, size_t at) {
+  uint32_t value = 0;
+  if (at < count) napi_get_value_uint32(env, arguments[at], &value);
+  return value;
+}
+
+}  // namespace
+
+Napi::Function Engine::define(Napi::Env env) {
+  return DefineClass(
+      env, "Engine",
+      {InstanceMethod<&Engine::createBatch>("createBatch"), InstanceMethod<&Engine::take>("take"),
+       InstanceMethod<&Engine::flush>("flush"), InstanceMethod<&Engine::sweep>("sweep"),
+       InstanceMethod<&Engine::read>("read"), InstanceMethod<&Engine::find>("find"),
+       InstanceMethod<&Engine::remove>("remove"), InstanceMethod<&Engine::readStats>("readStats"),
+       InstanceMethod<&Engine::reconfigure>("reconfigure"),
+       InstanceMethod<&Engine::close>("close")});
+}
+
+/// new Engine(compiledConfig, seed: BigUint64Array of 2)
+Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsTypedArray()) {
+    Napi::TypeError::New(env, "internal: Engine(config, seed)").ThrowAsJavaScriptException();
+    return;
+  }
+  const auto seed = info[1].As<Napi::BigUint64Array>();
+  seed_ = {seed[0], seed[1]};
+  Config config;
+  if (!readConfig(info[0].As<Napi::Object>(), config)) return;
+  nat_ = Translator::create(config, seed_);
+  if (nat_ == nullptr) {
+    fail(env, "NAT_ERR_MEMORY", "the system refused the address space for the session table");
+    return;
+  }
+  const auto attach = [&](const char* name, napi_callback call) {
+    napi_value function;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, call, this, &function);
+    info.This().As<Napi::Object>().Set(name, Napi::Value(env, function));
+  };
+  attach("translate", &Engine::translate);
+  attach("translateBatch", &Engine::translateBatch);
+}
+
+bool Engine::isOpen(Napi::Env env) const {
+  if (nat_ != nullptr) return true;
+  fail(env, "NAT_ERR_CLOSED", "this Nat is closed");
+  return false;
+}
+
+uint64_t Engine::toTime(double ms) {
+  if (!started_) {
+    started_ = true;
+    epoch_ = ms;
+  }
+  const double passed = (ms - epoch_) * 1e6;
+  // Before the first time: no time passed. (TypeScript has refused what is not finite.)
+  return passed > 0 && passed < 9e18 ? static_cast<uint64_t>(std::llround(passed)) : 0;
+}
+
+/// translate(packet: Uint8Array, nowMs, wireLength = 0, flags = 0, tag = 0): packed result
+napi_value Engine::translate(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value arguments[5];
+  void* self;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
+  auto& engine = *static_cast<Engine*>(self);
+  if (engine.nat_ == nullptr) return fail(env, "NAT_ERR_CLOSED", "this Nat is closed");
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  double now = 0;
+  if (count < 2 ||
+      napi_get_typedarray_info(env, arguments[0], &type, &length, &data, nullptr, nullptr) !=
+          napi_ok ||
+      type != napi_uint8_array || napi_get_value_double(env, arguments[1], &now) != napi_ok) {
+    return fail(env, "NAT_ERR_ARGUMENT", "translate expects a Uint8Array and a time in ms");
+  }
+  if (data == nullptr) length = 0;  // detached
+  const auto size = static_cast<uint32_t>(length < 0x7fffffff ? length : 0x7fffffff);
+  const uint32_t wire = optional(env, count, arguments, 2);
+  const bool partial = (optional(env, count, arguments, 3) & kPartialChecksum) != 0;
+  const PacketView packet{static_cast<uint8_t*>(data), size, wire > size ? wire : size, partial};
+  const Result result =
+      engine.nat_->translate(packet, optional(env, count, arguments, 4), engine.toTime(now));
+  return toNumber(env, result.packed() | (engine.nat_->pending() != 0 ? kPendingBit : 0));
+}
+
+/// translateBatch(batch, nowMs): how many packets wait to be taken
+napi_value Engine::translateBatch(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value arguments[2];
+  void* self;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
+  auto& engine = *static_cast<Engine*>(self);
+  if (engine.nat_ == nullptr) return fail(env, "NAT_ERR_CLOSED", "this Nat is closed");
+  void* wrapped = nullptr;
+  double now = 0;
+  bool tagged = false;
+  if (count < 2 || napi_check_object_type_tag(env, arguments[0], &kBatchTag, &tagged) != napi_ok ||
+      !tagged || napi_unwrap(env, arguments[0], &wrapped) != napi_ok ||
+      napi_get_value_double(env, arguments[1], &now) != napi_ok) {
+    return fail(env, "NAT_ERR_BATCH", "translateBatch expects a batch and a time in ms");
+  }
+  const auto& batch = *static_cast<Batch*>(wrapped);
+  if (batch.owner != &engine) return fail(env, "NAT_ERR_BATCH", "the batch belongs to another Nat");
+  // The shared header may change under us: read once, and never believe more than there is.
+  const uint32_t wanted = *static_cast<const volatile uint32_t*>(&batch.header->count);
+  const uint32_t packets = wanted < batch.slots ? wanted : batch.slots;
+  engine.nat_->translateBatch(batch.descriptors, packets, batch.bytes, batch.length,
+                              engine.toTime(now));
+  return toNumber(env, engine.nat_->pending());
+}
+
+/// createBatch(memory: Uint8Array over the whole SharedArrayBuffer, slots): batch
+Napi::Value Engine::createBatch(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  auto memory = info[0].As<Napi::Uint8Array>();
+  const uint32_t slots = info[1].As<Napi::Number>().Uint32Value();
+  const size_t head = sizeof(BatchHeader) + size_t{slots} * sizeof(Descriptor);
+  if (memory.ByteLength() < head) {
+    fail(env, "NAT_ERR_BATCH", "the batch's memory is too small for its slots");
+    return env.Undefined();
+  }
+  auto* batch = new Batch{};
+  batch->owner = this;
+  batch->header = reinterpret_cast<BatchHeader*>(memory.Data());
+  batch->descriptors = reinterpret_cast<Descriptor*>(memory.Data() + sizeof(BatchHeader));
+  batch->bytes = memory.Data() + head;
+  batch->length = memory.ByteLength() - head;
+  batch->slots = slots;
+  napi_create_reference(env, memory, 1, &batch->memory);
+  Napi::Object object = Napi::Object::New(env);
+  const auto finalize = [](napi_env e, void* data, void*) {
+    auto* dying = static_cast<Batch*>(data);
+    napi_delete_reference(e, dying->memory);
+    delete dying;
+  };
+  napi_wrap(env, object, batch, finalize, nullptr, nullptr);
+  napi_type_tag_object(env, object, &kBatchTag);
+  return object;
+}
+
+/// take(): [bytes, kind, toInside, tag, cause, atMs] for each packet that the engine puts out
+Napi::Value Engine::take(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  Napi::Array list = Napi::Array::New(env);
+  uint32_t at = 0;
+  nat_->take([&](const StoredPacket& packet, const uint8_t* bytes) {
+    Napi::Array entry = Napi::Array::New(env, 6);
+    entry[0u] = Napi::Buffer<uint8_t>::Copy(env, bytes, packet.length);
+    entry[1u] = static_cast<uint32_t>(packet.origin);
+    entry[2u] = packet.toInside;
+    entry[3u] = packet.tag;
+    entry[4u] = packet.cause;
+    entry[5u] = toMs(packet.at);
+    list[at++] = entry;
+  });
+  return list;
+}
+
+/// flush(): how many packets wait to be taken
+Napi::Value Engine::flush(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  nat_->flush();
+  return Napi::Number::New(info.Env(), nat_->pending());
+}
+
+/// sweep(nowMs | undefined, budget): sessions ended
+Napi::Value Engine::sweep(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  const uint64_t now =
+      info[0].IsNumber() ? toTime(info[0].As<Napi::Number>().DoubleValue()) : nat_->now();
+  return Napi::Number::New(info.Env(), nat_->sweep(now, info[1].As<Napi::Number>().Uint32Value()));
+}
+
+void Engine::writeRow(uint32_t slot, double* row) const {
+  const Session& s = nat_->sessions()[slot];
+  const SessionLinks& links = nat_->sessions().links(slot);
+  const auto wide = [&](Side side) {
+    return static_cast<double>(uint64_t{links.packetCarry[side]} << 16 | s.packets[side]);
+  };
+  const auto wideBytes = [&](Side side) {
+    return static_cast<double>(uint64_t{links.byteCarry[side]} << 32 | s.bytes[side]);
+  };
+  const double values[kSessionFields] = {
+      static_cast<double>(slot),
+      static_cast<double>(s.protocol),
+      static_cast<double>(swap32(s.inside)),
+      static_cast<double>(swap16(s.insidePort)),
+      static_cast<double>(swap32(nat_->addressOf(s))),
+      static_cast<double>(swap16(s.publicPort)),
+      static_cast<double>(swap32(s.remote)),
+      static_cast<double>(swap16(s.remotePort)),
+      s.protocol == kTcp ? static_cast<double>(tcpPhase(s.tcpState)) : -1,
+      static_cast<double>(s.flags),
+      static_cast<double>(s.tcpState),
+      toMs(s.last),
+      toMs(nat_->deadlineOf(slot)),
+      toMs(uint64_t{links.created} << 27),
+      wide(kOut),
+      wide(kIn),
+      wideBytes(kOut),
+      wideBytes(kIn),
+  };
+  std::copy(values, values + kSessionFields, row);
+}
+
+/// read(from, rows: Float64Array): [rows filled, where to go on; 0 at the end]
+Napi::Value Engine::read(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  uint32_t slot = info[0].As<Napi::Number>().Uint32Value();
+  auto rows = info[1].As<Napi::Float64Array>();
+  const size_t room = rows.ElementLength() / kSessionFields;
+  const uint32_t used = nat_->sessions().used();
+  size_t filled = 0;
+  for (; slot < used && filled < room; slot++) {
+    if (nat_->isLive(slot)) writeRow(slot, rows.Data() + kSessionFields * filled++);
+  }
+  Napi::Array result = Napi::Array::New(env, 2);
+  result[0u] = static_cast<double>(filled);
+  result[1u] = slot < used ? slot : 0;
+  return result;
+}
+
+/// find(protocol, inside, insidePort, remote, remotePort, row: Float64Array): found
+Napi::Value Engine::find(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  const auto number = [&](size_t i) { return info[i].As<Napi::Number>().Uint32Value(); };
+  const auto port = [&](size_t i) { return swap16(static_cast<uint16_t>(number(i))); };
+  const Key key = Key::of(swap32(number(1)), swap32(number(3)), port(2), port(4),
+                          static_cast<uint8_t>(number(0)));
+  const uint32_t slot = nat_->findSession(key);
+  if (slot != SessionTable::kNone) writeRow(slot, info[5].As<Napi::Float64Array>().Data());
+  return Napi::Boolean::New(env, slot != SessionTable::kNone);
+}
+
+/// remove(slot)
+Napi::Value Engine::remove(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  nat_->deleteSession(info[0].As<Napi::Number>().Uint32Value());
+  return info.Env().Undefined();
+}
+
+/// readStats(counters: Float64Array)
+Napi::Value Engine::readStats(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  auto to = info[0].As<Napi::Float64Array>();
+  const auto* from = reinterpret_cast<const uint64_t*>(&nat_->stats);
+  for (size_t i = 0; i < sizeof(Stats) / 8 && i < to.ElementLength(); i++) {
+    to[i] = static_cast<double>(from[i]);
+  }
+  return info.Env().Undefined();
+}
+
+/// reconfigure(compiledConfig): all or nothing
+Napi::Value Engine::reconfigure(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  Config config;
+  if (!readConfig(info[0].As<Napi::Object>(), config)) return env.Undefined();
+  std::unique_ptr<Translator> next = Translator::create(config, seed_);
+  if (next == nullptr) {
+    fail(env, "NAT_ERR_MEMORY", "the system refused the address space for the session table");
+    return env.Undefined();
+  }
+  next->adopt(*nat_);
+  nat_ = std::move(next);
+  return env.Undefined();
+}
+
+Napi::Value Engine::close(const Napi::CallbackInfo& info) {
+  nat_.reset();
+  return info.Env().Undefined();
+}
+
+}  // namespace napt

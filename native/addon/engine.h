@@ -1,0 +1,64 @@
+// One translator as a JavaScript object.
+//
+// Rarely used methods go through node-addon-api. The two hot calls, `translate` and
+// `translateBatch`, are plain Node-API functions that carry the engine's pointer, so that a call
+// costs no lookup and no wrapper object; they are properties of the engine and live as long.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "nat/translator.h"
+
+namespace napt {
+
+class Engine : public Napi::ObjectWrap<Engine> {
+ public:
+  static Napi::Function define(Napi::Env env);
+
+  explicit Engine(const Napi::CallbackInfo& info);
+
+ private:
+  /// Memory of a batch. The reference keeps it alive as long as its object.
+  struct Batch {
+    const void* owner;
+    BatchHeader* header;
+    Descriptor* descriptors;
+    uint8_t* bytes;
+    size_t length;
+    uint32_t slots;
+    napi_ref memory;
+  };
+
+  static napi_value translate(napi_env env, napi_callback_info info);
+  static napi_value translateBatch(napi_env env, napi_callback_info info);
+
+  Napi::Value createBatch(const Napi::CallbackInfo& info);
+  Napi::Value take(const Napi::CallbackInfo& info);
+  Napi::Value flush(const Napi::CallbackInfo& info);
+  Napi::Value sweep(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value find(const Napi::CallbackInfo& info);
+  Napi::Value remove(const Napi::CallbackInfo& info);
+  Napi::Value readStats(const Napi::CallbackInfo& info);
+  Napi::Value reconfigure(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  bool isOpen(Napi::Env env) const;
+  void writeRow(uint32_t slot, double* row) const;
+
+  /// Milliseconds of the caller's clock to nanoseconds since the first time that it told.
+  uint64_t toTime(double ms);
+  double toMs(uint64_t time) const { return epoch_ + static_cast<double>(time) / 1e6; }
+
+  Seed seed_{};
+  std::unique_ptr<Translator> nat_;
+  double epoch_ = 0;
+  bool started_ = false;
+};
+
+/// Numbers in a row of `read`.
+constexpr uint32_t kSessionFields = 18;
+
+}  // namespace napt

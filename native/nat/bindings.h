@@ -1,0 +1,92 @@
+// Bindings: which inside endpoint owns which public endpoint (RFC 4787's mappings).
+//
+// A binding has no record of its own. It is the list of its sessions, hung on the entry of its port
+// in the PortMap, and it lives as long as one of them: so binding, port and sessions always end
+// together. Outbound it is found by its inside endpoint (and remote address, for address-dependent
+// mapping) through an Index keyed by the list's first session; with address-and-port-dependent
+// mapping the session is the binding.
+//
+// Forwards and 1:1 mappings are bindings by configuration: permanent, without a list.
+#pragma once
+
+#include "nat/permits.h"
+#include "nat/port_blocks.h"
+#include "nat/session_table.h"
+#include "nat/verdict.h"
+
+namespace napt {
+
+class Bindings {
+ public:
+  static constexpr uint32_t kNone = Index::kNone;
+
+  Bindings(const Config& config, const PublicAddresses& addresses, SessionTable& sessions);
+
+  bool reserve();
+
+  /// What an inbound packet finds at a public endpoint.
+  struct Entry {
+    uint32_t session = kNone;  // the first session of the binding there
+    const Forward* forward = nullptr;
+  };
+  Entry at(uint8_t protocol, PublicEndpoint e);
+
+  /// For the batched path: the address of a port's entry.
+  const uint32_t* entry(uint8_t protocol, uint32_t address, uint16_t port) {
+    return &map_.at(portSpace(protocol), address, port);
+  }
+
+  /// The configured binding of an inside endpoint, if it has one.
+  bool findPermanent(const Key& key, PublicEndpoint& out) const;
+
+  /// The binding that the mapping behaviour prescribes for an outbound flow: the first session of
+  /// it, or kNone.
+  uint32_t findDynamic(const Key& key) const;
+
+  /// Chooses a free public endpoint for a new binding of this host. Takes nothing yet.
+  Reason choose(const Key& key, uint32_t host, PublicEndpoint& out, Random& random);
+
+  /// Whether a host may have (or keep) this very endpoint for a dynamic binding: for sessions that
+  /// are taken over from an earlier config.
+  bool claim(uint8_t protocol, PublicEndpoint e, uint32_t host);
+
+  /// Adds a session to its binding, taking the port when it is the first. False when out of room.
+  bool attach(uint32_t slot);
+  void detach(uint32_t slot);
+
+  /// Forgets a host without sessions: its pairing, and a block that was given but never used.
+  void releaseHost(uint32_t host);
+
+  /// Whether the filtering behaviour lets a remote address in that has no session.
+  bool admits(uint8_t protocol, PublicEndpoint e, uint32_t remote) const;
+
+  Hosts hosts;
+
+ private:
+  uint64_t hashOf(const Session& s) const;
+  uint64_t hashOf(const Key& key) const;
+  bool sameBinding(const Session& first, const Key& key) const;
+  uint32_t pairedAddress(uint32_t space, const Host& host) const;
+  int32_t portOf(const Key& key, uint32_t host, uint32_t address, Random& random);
+  static uint32_t code(PublicEndpoint e) { return uint32_t{e.address} << 16 | e.port; }
+  static PublicEndpoint decode(uint32_t code) {
+    return {static_cast<uint16_t>(code >> 16), static_cast<uint16_t>(code)};
+  }
+
+  const Config& config_;
+  const PublicAddresses& addresses_;
+  SessionTable& sessions_;
+  PortMap map_;
+  mutable PortPool pool_;
+  PortBlocks blocks_;
+  Permits permits_;
+  Index mappings_[kPortSpaces];         // values: code() of a public endpoint
+  std::vector<uint32_t> hostsPaired_;   // by public address
+  std::vector<StaticMapping> statics_;  // sorted by inside address
+  std::vector<Forward> forwards_;       // sorted by inside endpoint
+};
+
+/// The public endpoint of a session.
+inline PublicEndpoint endpointOf(const Session& s) { return {s.address, swap16(s.publicPort)}; }
+
+}  // namespace napt

@@ -1,0 +1,119 @@
+// ICMP errors that the NAT sends itself, where the config wants them ("icmpErrors").
+//
+// They quote the packet as its sender knew it, which is as it came in. They are limited in rate
+// (RFC 5508, REQ-10f), and never sent about an error, a later fragment, or a source that can't be
+// answered (RFC 1812, 4.3.2.7).
+#include "nat/translator.h"
+
+namespace napt {
+
+namespace {
+constexpr uint64_t kSecond = 1'000'000'000;
+constexpr uint64_t kErrorEvery = kSecond / 1000;  // at most 1,000 a second
+constexpr uint64_t kErrorBurst = 50;
+constexpr uint64_t kSynWait = 6 * kSecond;  // RFC 5382, REQ-4
+constexpr uint32_t kPendingSyns = 64;
+constexpr uint32_t kLargest = 576;  // RFC 1812, 4.3.2.3
+constexpr uint32_t kHeaders = kIpHeader + kIcmpHeader;
+constexpr uint8_t kPortUnreachable = 3;
+
+/// Builds an error about the packet in `quote` at `out`, which has room for `kLargest` bytes.
+uint32_t buildError(uint8_t* out, uint32_t source, uint32_t destination, uint8_t tos, uint8_t type,
+                    uint8_t code, const uint8_t* quote, uint32_t length) {
+  const uint32_t quoted = std::min(length, kLargest - kHeaders);
+  // The quotation may lie in `out` itself.
+  std::memmove(out + kHeaders, quote, quoted);
+  std::memset(out, 0, kHeaders);
+  out[0] = 0x45;
+  out[kIpTos] = tos & 0xfc;  // its diffserv class (RFC 5508, REQ-10d)
+  store16be(out + kIpTotal, static_cast<uint16_t>(kHeaders + quoted));
+  store(out + kIpFragment, kDontFragment);  // atomic: its identification says nothing
+  out[kIpTtl] = 64;
+  out[kIpProtocol] = kIcmp;
+  store(out + kIpSource, source);
+  store(out + kIpDestination, destination);
+  store(out + kIpChecksum, static_cast<uint16_t>(~sumBytes(out, kIpHeader)));
+  uint8_t* message = out + kIpHeader;
+  message[0] = type;
+  message[1] = code;
+  store(message + kIcmpChecksum, static_cast<uint16_t>(~sumBytes(message, kIcmpHeader + quoted)));
+  return kHeaders + quoted;
+}
+}  // namespace
+
+void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_t type,
+                           uint8_t code, bool toInside, uint32_t tag) {
+  if (!config_.icmpErrors || parsed.kind == Kind::IcmpError || parsed.kind == Kind::Fragment ||
+      isUnroutable(parsed.source) || addresses_.pool() == 0) {
+    return;
+  }
+  const uint64_t earned = (now_ - icmpTokensAt_) / kErrorEvery;
+  icmpTokensAt_ += earned * kErrorEvery;
+  icmpTokens_ = std::min(kErrorBurst, icmpTokens_ + earned);
+  if (icmpTokens_ == 0) return;
+  const uint32_t link = store_.take();
+  if (link == 0) return;
+  icmpTokens_--;
+  StoredPacket& stored = store_[link];
+  stored.length = buildError(store_.bytes(link), addresses_[0].address, parsed.source,
+                             cause.data[kIpTos], type, code, cause.data, parsed.end);
+  stored.wire = stored.length;
+  stored.tag = tag;
+  stored.cause = tag;
+  stored.at = now_;
+  stored.origin = Origin::Icmp;
+  stored.toInside = toInside;
+  outbox_.push(store_, link);
+  stats.originated++;
+}
+
+/// An unsolicited SYN may be half of a simultaneous open, so it is not answered at once.
+void Translator::answerSynLater(const PacketView& packet, uint32_t tag) {
+  if (!config_.icmpErrors || pendingSyns_.size() >= kPendingSyns) return;
+  const uint32_t link = store_.take();
+  if (link == 0) return;
+  StoredPacket& stored = store_[link];
+  stored.length = std::min(packet.length, kLargest - kHeaders);
+  stored.tag = tag;
+  stored.at = now_ + kSynWait;
+  std::memcpy(store_.bytes(link), packet.data, stored.length);
+  pendingSyns_.push(store_, link);
+}
+
+/// The inside host opens that connection itself: its SYN is never answered.
+void Translator::forgetSyn(const Session& s) {
+  pendingSyns_.each(store_, [&](uint32_t link) {
+    const uint8_t* p = store_.bytes(link);
+    const uint32_t header = (p[0] & 15u) * 4;
+    if (load<uint32_t>(p + kIpSource) == s.remote &&
+        load<uint32_t>(p + kIpDestination) == addresses_[s.address].address &&
+        load<uint16_t>(p + header) == s.remotePort &&
+        load<uint16_t>(p + header + 2) == s.publicPort) {
+      store_[link].length = 0;
+    }
+  });
+}
+
+void Translator::answerSyns(uint64_t until) {
+  while (!pendingSyns_.empty() && store_[pendingSyns_.first()].at <= until) {
+    const uint32_t link = pendingSyns_.pop(store_);
+    StoredPacket& stored = store_[link];
+    if (stored.length == 0) {
+      store_.give(link);
+      continue;
+    }
+    uint8_t* p = store_.bytes(link);
+    stored.length = buildError(p, addresses_[0].address, load<uint32_t>(p + kIpSource), p[kIpTos],
+                               kUnreachable, kPortUnreachable, p, stored.length);
+    stored.wire = stored.length;
+    stored.cause = 0;
+    stored.origin = Origin::Icmp;
+    stored.toInside = false;
+    outbox_.push(store_, link);
+    stats.originated++;
+  }
+}
+
+void Translator::flush() { answerSyns(~uint64_t{0}); }
+
+}  // namespace napt

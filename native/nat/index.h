@@ -1,0 +1,188 @@
+// A hash index: from a keyed 64-bit hash to 32-bit slot numbers of some table.
+//
+// A bucket is one cache line: eight 16-bit tags, eight slot numbers, and a link for the few that
+// overflow. It grows by linear hashing, one bucket split for every few insertions, inside memory
+// that is reserved up front: no pause, no copy, and its size follows the number of entries.
+//
+// The index stores no keys. `find` asks the caller to compare, and a split asks for the hash of a
+// slot, so each entry costs about 12 bytes.
+#pragma once
+
+#include "nat/arena.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace napt {
+
+/// Keyed mix of a 16-byte key by two folded 64 x 64 multiplications. An attacker who does not know
+/// the key can't choose colliding endpoints.
+struct HashKey {
+  uint64_t a, b, c;
+};
+inline uint64_t foldedMultiply(uint64_t x, uint64_t y) {
+  const auto product = static_cast<unsigned __int128>(x) * y;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+inline uint64_t hash128(uint64_t low, uint64_t high, const HashKey& key) {
+  return foldedMultiply(foldedMultiply(low ^ key.a, high ^ key.b) ^ key.c, 0x9e3779b97f4a7c15);
+}
+
+class Index {
+ public:
+  static constexpr uint32_t kNone = 0xffffffff;
+
+  bool reserve(size_t entries) {
+    size_t buckets = kFirst;
+    while (buckets * kLoad < entries) buckets <<= 1;
+    // Linear hashing may stop anywhere below the next power of two.
+    if (!buckets_.reserve(buckets) || !overflow_.reserve(buckets)) return false;
+    return true;
+  }
+
+  uint32_t size() const { return count_; }
+
+  void prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[bucketOf(hash)], 0, 3); }
+
+  /// The first slot whose tag fits, without a comparison of keys: for the batched path, which
+  /// prefetches that slot and compares later. kNone if there is none in the first bucket.
+  uint32_t candidate(uint64_t hash) const {
+    const Bucket& bucket = buckets_[bucketOf(hash)];
+    const uint32_t hits = matches(bucket, tagOf(hash));
+    return hits == 0 ? kNone : bucket.slot[first(hits)];
+  }
+
+  /// The slot with this hash for which `equal(slot)` holds, or kNone.
+  template <class Equal>
+  uint32_t find(uint64_t hash, Equal equal) const {
+    const uint16_t tag = tagOf(hash);
+    for (const Bucket* bucket = &buckets_[bucketOf(hash)];; bucket = &overflow_[bucket->next - 1]) {
+      for (uint32_t hits = matches(*bucket, tag); hits != 0; hits = without(hits)) {
+        const uint32_t slot = bucket->slot[first(hits)];
+        if (equal(slot)) return slot;
+      }
+      if (bucket->next == 0) return kNone;
+    }
+  }
+
+  /// Adds a slot; `hashOf(slot)` must give the hash of any slot in the index. False when full.
+  template <class HashOf>
+  bool insert(uint64_t hash, uint32_t slot, HashOf hashOf) {
+    if (!place(bucketOf(hash), tagOf(hash), slot)) return false;
+    count_++;
+    if (count_ > kLoad * live_ && live_ < buckets_.capacity()) split(hashOf);
+    return true;
+  }
+
+  /// Takes a slot out; false if it is not there.
+  bool erase(uint64_t hash, uint32_t slot) {
+    const uint16_t tag = tagOf(hash);
+    for (Bucket* bucket = &buckets_[bucketOf(hash)];; bucket = &overflow_[bucket->next - 1]) {
+      for (uint32_t hits = matches(*bucket, tag); hits != 0; hits = without(hits)) {
+        if (bucket->slot[first(hits)] != slot) continue;
+        bucket->tag[first(hits)] = 0;
+        count_--;
+        return true;
+      }
+      if (bucket->next == 0) return false;
+    }
+  }
+
+ private:
+  static constexpr uint32_t kFirst = 16, kSlots = 8, kLoad = 5;
+  static constexpr size_t kHugeFrom = 32768;  // 2 MB of buckets
+
+  struct alignas(64) Bucket {
+    uint16_t tag[kSlots];  // 0 is a free place
+    uint32_t slot[kSlots];
+    uint32_t next;  // overflow bucket plus one, 0 for none
+    uint32_t unused[3];
+  };
+  static_assert(sizeof(Bucket) == 64);
+
+  static uint16_t tagOf(uint64_t hash) {
+    const auto tag = static_cast<uint16_t>(hash >> 48);
+    return tag == 0 ? uint16_t{1} : tag;
+  }
+  size_t bucketOf(uint64_t hash) const {
+    const size_t bucket = hash & (2 * round_ - 1);
+    return bucket < live_ ? bucket : bucket - round_;
+  }
+
+#if defined(__SSE2__)
+  static uint32_t matches(const Bucket& bucket, uint16_t tag) {
+    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tag));
+    return static_cast<uint32_t>(
+        _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)))));
+  }
+#else
+  static uint32_t matches(const Bucket& bucket, uint16_t tag) {
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < kSlots; i++) hits |= (bucket.tag[i] == tag ? 3u : 0u) << (2 * i);
+    return hits;
+  }
+#endif
+  // A match sets two bits, as bytes of a 16-bit tag compare equal.
+  static uint32_t first(uint32_t hits) { return static_cast<uint32_t>(__builtin_ctz(hits)) >> 1; }
+  static uint32_t without(uint32_t hits) { return hits & (hits - 1) & ((hits & (hits - 1)) - 1); }
+
+  bool place(size_t at, uint16_t tag, uint32_t slot) {
+    for (Bucket* bucket = &buckets_[at];; bucket = &overflow_[bucket->next - 1]) {
+      const uint32_t free = matches(*bucket, 0);
+      if (free != 0) {
+        bucket->tag[first(free)] = tag;
+        bucket->slot[first(free)] = slot;
+        return true;
+      }
+      if (bucket->next == 0) {
+        const uint32_t link = takeOverflow();
+        if (link == 0) return false;
+        bucket->next = link;
+      }
+    }
+  }
+
+  uint32_t takeOverflow() {
+    uint32_t link = freeOverflow_;
+    if (link != 0) {
+      freeOverflow_ = overflow_[link - 1].next;
+    } else {
+      if (usedOverflow_ >= overflow_.capacity()) return 0;
+      link = ++usedOverflow_;
+    }
+    overflow_[link - 1] = Bucket{};
+    return link;
+  }
+
+  template <class HashOf>
+  void split(HashOf hashOf) {
+    if (live_ == kHugeFrom) buckets_.useHugePages();
+    const size_t from = live_ - round_;
+    Bucket chain = buckets_[from];
+    buckets_[from] = Bucket{};
+    if (++live_ == 2 * round_) round_ *= 2;
+    for (;;) {
+      for (uint32_t i = 0; i < kSlots; i++) {
+        if (chain.tag[i] == 0) continue;
+        // Can't fail: there are as many overflow buckets as buckets, and few chains are long.
+        place(bucketOf(hashOf(chain.slot[i])), chain.tag[i], chain.slot[i]);
+      }
+      const uint32_t link = chain.next;
+      if (link == 0) return;
+      chain = overflow_[link - 1];
+      overflow_[link - 1].next = freeOverflow_;
+      freeOverflow_ = link;
+    }
+  }
+
+  Arena<Bucket> buckets_;
+  Arena<Bucket> overflow_;
+  size_t round_ = kFirst;  // buckets at the start of this round of splits
+  size_t live_ = kFirst;   // buckets in use
+  uint32_t count_ = 0;
+  uint32_t usedOverflow_ = 0;
+  uint32_t freeOverflow_ = 0;
+};
+
+}  // namespace napt

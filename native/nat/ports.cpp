@@ -1,0 +1,69 @@
+#include "nat/ports.h"
+
+namespace napt {
+
+namespace {
+enum Parities : uint32_t { kEven = 1, kOdd = 2, kBoth = 3 };
+constexpr uint32_t kWellKnown = 1024;
+}  // namespace
+
+void PortPool::fill(PortSet& set, const PublicAddress& address) {
+  set.filled = true;
+  set.cursor = address.low;
+  for (uint32_t port = address.low; port <= address.high; port++) {
+    set.add(static_cast<uint16_t>(port));
+  }
+}
+
+int32_t PortPool::search(PortSet& set, uint32_t low, uint32_t high, uint32_t parities, bool random,
+                         Random& numbers) {
+  if (low > high) return -1;
+  uint32_t start = set.cursor;
+  uint32_t prefer = start & 1;
+  if (random) {
+    // RFC 6056, algorithm 1: a random start, then the next free port, once around.
+    const uint64_t drawn = numbers.next();
+    start = low + static_cast<uint32_t>((drawn >> 32) * (high - low + 1) >> 32);
+    prefer = drawn & 1;
+  }
+  if (start < low || start > high) start = low;
+  int32_t best = -1;
+  for (uint32_t parity : {prefer, prefer ^ 1}) {
+    if ((parities & (kEven << parity)) == 0) continue;
+    int32_t port = set.next(parity, start, high);
+    if (port < 0 && start > low) port = set.next(parity, low, start - 1);
+    if (port < 0) continue;
+    if (random) return port;
+    // In sequence: the nearer of the two parities, counted from the cursor.
+    const auto distance = [&](int32_t p) { return (static_cast<uint32_t>(p) - start) & 0xffff; };
+    if (best < 0 || distance(port) < distance(best)) best = port;
+  }
+  return best;
+}
+
+int32_t PortPool::find(uint32_t space, uint32_t address, uint32_t low, uint32_t high,
+                       const PortWish& wish, const Config& config, Random& random) {
+  PortSet& set = get(space, address);
+  if (set.count() == 0) return -1;
+  if (config.preservePorts && wish.port >= low && wish.port <= high && set.contains(wish.port)) {
+    return wish.port;
+  }
+  const bool wellKnown = wish.port < kWellKnown;
+  const uint32_t classLow = wish.classes && !wellKnown ? std::max(low, kWellKnown) : low;
+  const uint32_t classHigh = wish.classes && wellKnown ? std::min(high, kWellKnown - 1) : high;
+  const uint32_t parity = wish.parity ? uint32_t{kEven} << (wish.port & 1) : uint32_t{kBoth};
+
+  int32_t port = search(set, classLow, classHigh, parity, config.randomPorts, random);
+  if (port < 0 && wish.parity) {
+    port = search(set, classLow, classHigh, kBoth, config.randomPorts, random);
+  }
+  // "Parity or port class exhausted: any port."
+  if (port < 0 && wish.classes) {
+    port = search(set, low, high, parity, config.randomPorts, random);
+    if (port < 0) port = search(set, low, high, kBoth, config.randomPorts, random);
+  }
+  if (port >= 0 && !config.randomPorts) set.cursor = static_cast<uint16_t>(port + 1);
+  return port;
+}
+
+}  // namespace napt

@@ -1,0 +1,93 @@
+// One session: a binding (inside endpoint <-> public endpoint) plus one remote endpoint.
+//
+// The record is one cache line and has all that an established packet needs: the key to compare,
+// what to write, the checksum deltas, the idle clock, the counters and the TCP window. What only
+// the slow path touches (timer, binding list, carries of the counters) lies in a `SessionLinks`
+// beside it, 32 bytes more.
+#pragma once
+
+#include "nat/config.h"
+#include "packet/ipv4.h"
+
+namespace napt {
+
+enum SessionFlag : uint8_t {
+  kTimeoutMask = 7,  // its Timeout class
+  kSeenOutside = 8,  // the remote has sent a segment: end[kIn] counts
+  kSeenInside = 16,  // the inside host has sent one: end[kOut] counts
+  kBothWays = 64,    // ICMP: queries may come from either side (1:1 mapping)
+  kPermanent = 128,  // its binding is configured: a forward or a 1:1 mapping
+};
+
+/// Index of what is kept for each direction.
+enum Side : uint8_t { kOut, kIn };
+
+struct alignas(64) Session {
+  uint32_t inside, remote;          // network order
+  uint16_t insidePort, remotePort;  // network order; of ICMP: the identifier and 0
+  uint8_t protocol;                 // 0: the slot is free
+  uint8_t tcpState;                 // bits of tcp.h
+  uint8_t flags;
+  uint8_t scales;        // window scales, inside's in the low half
+  uint16_t publicPort;   // network order
+  uint16_t address;      // which public address (PublicAddresses)
+  Delta addressDelta;    // outbound change of the source address
+  Delta transportDelta;  // the same with the port
+  uint64_t last;         // ns: when its idle time began
+  uint16_t packets[2];   // low halves; carries go to SessionLinks
+  uint32_t bytes[2];     // likewise
+  uint32_t end[2];       // TCP: highest sequence sent, plus one
+  uint32_t edge[2];      // TCP: highest sequence that the other side allows
+  uint16_t window[2];    // TCP: largest window that this side offered, unscaled
+};
+static_assert(sizeof(Session) == 64);
+
+struct SessionLinks {
+  uint32_t timerNext, timerPrevious;      // see timers.h; `timerNext` links free slots too
+  uint32_t bindingNext, bindingPrevious;  // sessions of one binding, slot plus one
+  uint32_t packetCarry[2];
+  uint16_t byteCarry[2];
+  uint32_t created;  // in units of 2^27 ns (134 ms)
+};
+static_assert(sizeof(SessionLinks) == 32);
+
+/// The inside view of a flow, laid out as the first 13 bytes of a Session.
+struct Key {
+  uint64_t low;   // inside address, remote address
+  uint64_t high;  // inside port, remote port, protocol
+
+  static Key of(uint32_t inside, uint32_t remote, uint16_t insidePort, uint16_t remotePort,
+                uint8_t protocol) {
+    return {inside | static_cast<uint64_t>(remote) << 32,
+            insidePort | static_cast<uint64_t>(remotePort) << 16 |
+                static_cast<uint64_t>(protocol) << 32};
+  }
+  static Key of(const Session& s) {
+    return of(s.inside, s.remote, s.insidePort, s.remotePort, s.protocol);
+  }
+  uint32_t inside() const { return static_cast<uint32_t>(low); }
+  uint32_t remote() const { return static_cast<uint32_t>(low >> 32); }
+  uint16_t insidePort() const { return static_cast<uint16_t>(high); }
+  uint16_t remotePort() const { return static_cast<uint16_t>(high >> 16); }
+  uint8_t protocol() const { return static_cast<uint8_t>(high >> 32); }
+};
+
+inline bool matches(const Session& s, const Key& key) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&s);
+  constexpr uint64_t kKeyBits = 0xffffffffff;
+  return (load<uint64_t>(bytes) == key.low) &
+         (((load<uint64_t>(bytes + 8) ^ key.high) & kKeyBits) == 0);
+}
+
+/// A public endpoint: which public address, and a port in host order.
+struct PublicEndpoint {
+  uint16_t address;
+  uint16_t port;
+};
+
+inline Timeout timeoutOf(const Session& s) { return static_cast<Timeout>(s.flags & kTimeoutMask); }
+inline void setTimeout(Session& s, Timeout t) {
+  s.flags = static_cast<uint8_t>((s.flags & ~kTimeoutMask) | static_cast<uint8_t>(t));
+}
+
+}  // namespace napt

@@ -1,0 +1,99 @@
+// Where sessions live: slots that never move, found by the inside view of the flow (Index), linked
+// into the timer wheel. A free slot has protocol 0, so it matches no key.
+#pragma once
+
+#include "nat/index.h"
+#include "nat/session.h"
+#include "nat/timers.h"
+
+namespace napt {
+
+class SessionTable {
+ public:
+  static constexpr uint32_t kNone = Index::kNone;
+  static constexpr uint32_t kMost = 1u << 26;
+
+  explicit SessionTable(Seed seed)
+      : key_{seed.low, seed.high, seed.low ^ ~seed.high}, timers(links_) {}
+
+  /// Reserves room for `capacity` sessions; false when the system refuses.
+  bool reserve(uint32_t capacity) {
+    return sessions_.reserve(capacity) && links_.reserve(capacity) && index_.reserve(capacity);
+  }
+
+  uint32_t size() const { return index_.size(); }
+  uint32_t capacity() const { return static_cast<uint32_t>(sessions_.capacity()); }
+  /// Slots that were ever used; all above are free.
+  uint32_t used() const { return used_; }
+
+  Session& operator[](uint32_t slot) { return sessions_[slot]; }
+  const Session& operator[](uint32_t slot) const { return sessions_[slot]; }
+  SessionLinks& links(uint32_t slot) { return links_[slot]; }
+  const SessionLinks& links(uint32_t slot) const { return links_[slot]; }
+
+  uint64_t hash(const Key& key) const { return hash128(key.low, key.high, key_); }
+  const HashKey& hashKey() const { return key_; }
+  void prefetch(uint64_t hash) const { index_.prefetch(hash); }
+  uint32_t candidate(uint64_t hash) const { return index_.candidate(hash); }
+
+  uint32_t find(const Key& key, uint64_t hash) const {
+    return index_.find(hash, [&](uint32_t slot) { return matches(sessions_[slot], key); });
+  }
+  uint32_t find(const Key& key) const { return find(key, hash(key)); }
+
+  /// A slot for a session with this key, all else zero; kNone when the table is full.
+  uint32_t insert(const Key& key) {
+    uint32_t slot = free_ != 0 ? free_ - 1 : used_;
+    if (slot >= sessions_.capacity()) return kNone;
+    Session& session = sessions_[slot];
+    const uint32_t next = free_ != 0 ? links_[slot].timerNext : 0;
+    session = Session{};
+    session.inside = key.inside();
+    session.remote = key.remote();
+    session.insidePort = key.insidePort();
+    session.remotePort = key.remotePort();
+    session.protocol = key.protocol();
+    const auto hashOf = [this](uint32_t at) { return hash(Key::of(sessions_[at])); };
+    if (!index_.insert(hash(key), slot, hashOf)) {
+      session.protocol = 0;
+      return kNone;
+    }
+    if (free_ != 0) {
+      free_ = next;
+    } else {
+      used_++;
+      if (used_ == kHugeFrom) useHugePages();
+    }
+    links_[slot] = SessionLinks{};
+    return slot;
+  }
+
+  void erase(uint32_t slot) {
+    Session& session = sessions_[slot];
+    index_.erase(hash(Key::of(session)), slot);
+    session.protocol = 0;
+    links_[slot] = SessionLinks{};
+    links_[slot].timerNext = free_;
+    free_ = slot + 1;
+  }
+
+ private:
+  static constexpr uint32_t kHugeFrom = 32768;  // 2 MB of sessions: a small table stays small
+
+  void useHugePages() {
+    sessions_.useHugePages();
+    links_.useHugePages();
+  }
+
+  Arena<Session> sessions_;
+  Arena<SessionLinks> links_;
+  Index index_;
+  HashKey key_;
+  uint32_t used_ = 0;
+  uint32_t free_ = 0;  // slot plus one
+
+ public:
+  Timers timers;
+};
+
+}  // namespace napt

@@ -1,0 +1,452 @@
+// The slow path: all that a NAT knows, one packet at a time.
+//
+// Nothing is written to a packet before it is certain that it will be forwarded, so a dropped one
+// keeps its bytes, and an untranslated packet can't leave half done.
+#include "nat/translator.h"
+
+namespace napt {
+
+namespace {
+constexpr uint32_t kNone = SessionTable::kNone;
+
+uint16_t remotePort(const Parsed& p, uint16_t port) {
+  return p.protocol == kIcmp ? uint16_t{0} : port;
+}
+
+bool isAtomic(const PacketView& packet) {
+  return (load<uint16_t>(packet.data + kIpFragment) & (kFragmentMask | kDontFragment)) ==
+         kDontFragment;
+}
+
+Reason reasonOf(Kind kind) {
+  switch (kind) {
+    case Kind::Malformed:
+      return Reason::Malformed;
+    case Kind::BadChecksum:
+      return Reason::HeaderChecksum;
+    case Kind::Truncated:
+      return Reason::Truncated;
+    case Kind::Tiny:
+      return Reason::FragmentTiny;
+    case Kind::Other:
+      return Reason::UnsupportedProtocol;
+    default:
+      return Reason::None;
+  }
+}
+}  // namespace
+
+Result Translator::translate(const PacketView& packet, uint32_t tag, uint64_t now) {
+  if (now > now_) now_ = now;
+  if (sessions_.timers.isBehind(now_) || !pendingSyns_.empty()) advance(now_, 64);
+  return process(packet, tag);
+}
+
+Result Translator::process(const PacketView& packet, uint32_t tag) {
+  tag_ = tag;
+  const Parsed parsed = parse(packet, config_.verifyHeaderChecksum);
+  Route route;
+  Result result;
+  if (parsed.kind == Kind::Malformed || parsed.kind == Kind::BadChecksum || parsed.end == 0) {
+    result.reason = reasonOf(parsed.kind);
+  } else if (classify(parsed, route, result)) {
+    result = dispatch(packet, parsed, route, tag);
+    result.direction = route.direction;
+  }
+  count(result, packet.length, parsed.protocol);
+  return result;
+}
+
+bool Translator::classify(const Parsed& parsed, Route& route, Result& result) const {
+  const bool fromInside = inside_.contains(parsed.source);
+  if (fromInside && inside_.contains(parsed.destination)) {
+    result.verdict = Verdict::Passed;
+    return false;
+  }
+  route.own = addresses_.find(parsed.destination);
+  if (route.own != PublicAddresses::kNone) {
+    route.direction = fromInside ? Direction::Hairpin : Direction::Inbound;
+    const bool spoofed = !fromInside && (isUnroutable(parsed.source) ||
+                                         addresses_.find(parsed.source) != PublicAddresses::kNone);
+    if (!spoofed) return true;
+    result.direction = route.direction;
+    result.reason = Reason::InvalidSource;
+    return false;
+  }
+  if (fromInside && !isUnroutable(parsed.destination)) {
+    route.direction = Direction::Outbound;
+    return true;
+  }
+  result.verdict = config_.passUnmatched ? Verdict::Passed : Verdict::Dropped;
+  if (!config_.passUnmatched) result.reason = Reason::Unmatched;
+  return false;
+}
+
+bool Translator::mustDropForTtl(const PacketView& packet) const {
+  return packet.data[kIpTtl] <= (config_.decrementTtl ? 1 : 0);
+}
+
+Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, const Route& route,
+                            uint32_t tag) {
+  Result result;
+  result.reason = reasonOf(parsed.kind);
+  if (result.reason != Reason::None) return result;
+  if (route.direction == Direction::Hairpin && !config_.hairpinning) {
+    result.reason = Reason::HairpinningOff;
+    return result;
+  }
+  if (mustDropForTtl(packet)) {
+    result.reason = Reason::TtlExpired;
+    originate(packet, parsed, kTimeExceeded, 0, route.direction != Direction::Inbound, tag);
+    return result;
+  }
+  switch (parsed.kind) {
+    case Kind::Fragment:
+      return fragment(packet, parsed, route, tag);
+    case Kind::IcmpError:
+      return icmpError(packet, parsed, route);
+    default:
+      return flow(packet, parsed, route, tag);
+  }
+}
+
+Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Route& route,
+                        uint32_t tag) {
+  const Segment segment = parsed.protocol == kTcp ? parseSegment(packet, parsed) : Segment{};
+  Endpoints to = Endpoints::of(parsed);
+  uint32_t slot = kNone;
+  Result result;
+  result.reason = this->route(packet, parsed, route, segment, to, slot);
+  if (result.reason == Reason::None) {
+    rewritePacket(packet, parsed, to, config_.decrementTtl);
+    result.verdict = Verdict::Forwarded;
+    result.session = slot == kNone ? 0 : slot + 1;
+  } else if (result.reason == Reason::PortsExhausted || result.reason == Reason::SessionLimit ||
+             result.reason == Reason::HostLimit) {
+    constexpr uint8_t kAdministrativelyProhibited = 13;  // RFC 5508, REQ-8
+    if (route.direction != Direction::Inbound) {
+      originate(packet, parsed, kUnreachable, kAdministrativelyProhibited, true, tag);
+    }
+  } else if (route.direction == Direction::Inbound && segment.known &&
+             (segment.flags & (kSyn | kAck | kRst)) == kSyn) {
+    answerSynLater(packet, tag);
+  }
+  if (parsed.first) firstFragment(parsed, route, result, to);
+  return result;
+}
+
+/// Finds or makes the sessions of a packet with ports, and says what to write.
+Reason Translator::route(const PacketView& packet, const Parsed& parsed, const Route& route,
+                         const Segment& segment, Endpoints& to, uint32_t& slot) {
+  uint32_t outbound = kNone;
+  if (route.direction != Direction::Inbound) {
+    const Reason reason = outboundSession(parsed, segment, outbound);
+    if (reason != Reason::None) return reason;
+    const Session& s = sessions_[outbound];
+    to.source = addresses_[s.address].address;
+    to.sourcePort = s.publicPort;
+    if (parsed.protocol == kIcmp) to.destinationPort = s.publicPort;
+    slot = outbound;
+  }
+  if (route.direction != Direction::Outbound) {
+    Leg leg;
+    const Reason reason = inboundLeg(parsed, route.own, to, segment, leg);
+    if (reason != Reason::None) return reason;
+    to.destination = leg.inside;
+    to.destinationPort = leg.insidePort;
+    if (parsed.protocol == kIcmp) to.sourcePort = leg.insidePort;
+    if (leg.slot != kNone) {
+      account(leg.slot, segment, kIn, parsed.total);
+      slot = leg.slot;
+    }
+  }
+  if (outbound != kNone) {
+    account(outbound, segment, kOut, parsed.total);
+    if (!isAtomic(packet)) {
+      to.id = identifications_.assign(parsed.id, parsed.source, to.source, to.destination,
+                                      parsed.protocol, now_, random_);
+    }
+  }
+  return Reason::None;
+}
+
+Reason Translator::outboundSession(const Parsed& parsed, const Segment& segment, uint32_t& slot) {
+  const Key key = Key::of(parsed.source, parsed.destination, parsed.sourcePort,
+                          remotePort(parsed, parsed.destinationPort), parsed.protocol);
+  const bool reply = parsed.protocol == kIcmp && !isIcmpQuery(parsed.icmpType);
+  slot = lookup(key);
+  if (slot != kNone) {
+    // The answer to a query that never came: only 1:1 mappings let queries in.
+    if (reply && (sessions_[slot].flags & kBothWays) == 0) return Reason::NoMapping;
+    return Reason::None;
+  }
+  if (reply) return Reason::NoMapping;
+  if (parsed.protocol == kTcp && segment.known && (segment.flags & kSyn) == 0 &&
+      !config_.tcpPickup) {
+    return Reason::TcpNoSession;
+  }
+  const Reason reason = open({key, kOut, nullptr, false}, slot);
+  if (reason == Reason::None) admit(slot, segment, kOut);
+  return reason;
+}
+
+Reason Translator::inboundLeg(const Parsed& parsed, uint32_t own, const Endpoints& from,
+                              const Segment& segment, Leg& leg) {
+  const PublicEndpoint e{static_cast<uint16_t>(own), swap16(from.destinationPort)};
+  const uint16_t port = remotePort(parsed, from.sourcePort);
+  if (addresses_[own].isStatic) {
+    const Key key =
+        Key::of(addresses_[own].inside, from.source, from.destinationPort, port, parsed.protocol);
+    return permanentLeg(parsed, e, key, segment, leg);
+  }
+  if (const Forward* f = bindings_.at(parsed.protocol, e).forward; f != nullptr) {
+    const Key key = Key::of(f->inside, from.source, swap16(f->insidePort), port, parsed.protocol);
+    return permanentLeg(parsed, e, key, segment, leg);
+  }
+  return dynamicLeg(parsed, e, from, segment, leg);
+}
+
+/// Forwards and 1:1 mappings admit any remote.
+Reason Translator::permanentLeg(const Parsed& parsed, PublicEndpoint e, const Key& key,
+                                const Segment& segment, Leg& leg) {
+  leg.inside = key.inside();
+  leg.insidePort = key.insidePort();
+  leg.slot = lookup(key);
+  if (leg.slot != kNone) {
+    // The same remote endpoint already talks to this inside endpoint through another public one:
+    // the packet is delivered, and the session stays where it is.
+    const PublicEndpoint taken = endpointOf(sessions_[leg.slot]);
+    if (taken.address != e.address || taken.port != e.port) leg.slot = kNone;
+    return Reason::None;
+  }
+  if (parsed.protocol == kTcp && segment.known && (segment.flags & (kSyn | kAck)) != kSyn) {
+    return Reason::TcpNoSession;
+  }
+  const Reason reason = open({key, kIn, &e, true}, leg.slot);
+  if (reason == Reason::None) admit(leg.slot, segment, kIn);
+  return reason;
+}
+
+Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endpoints& from,
+                              const Segment& segment, Leg& leg) {
+  const uint32_t head = liveHead(parsed.protocol, e);
+  if (head == kNone) return Reason::NoMapping;
+  // Nobody asked a NAPT's mapped identifier anything: only answers come in.
+  if (parsed.protocol == kIcmp && !isIcmpReply(parsed.icmpType)) return Reason::NoMapping;
+  leg.inside = sessions_[head].inside;
+  leg.insidePort = sessions_[head].insidePort;
+  const Key key = Key::of(leg.inside, from.source, leg.insidePort,
+                          remotePort(parsed, from.sourcePort), parsed.protocol);
+  leg.slot = lookup(key);
+  if (leg.slot != kNone) {
+    const PublicEndpoint own = endpointOf(sessions_[leg.slot]);
+    if (own.address == e.address && own.port == e.port) return Reason::None;
+  }
+  if (!bindings_.admits(parsed.protocol, e, from.source)) return Reason::Filtered;
+  // With endpoint-dependent mapping the remote may have a session through another port: then, and
+  // for UDP and ICMP always, the binding alone translates. No session is made by what the remote
+  // sends, so it neither fills the table nor keeps the binding alive (RFC 4787, REQ-6).
+  const bool clash = leg.slot != kNone;
+  leg.slot = kNone;
+  if (parsed.protocol == kTcp) {
+    if (clash) return Reason::None;
+    if (segment.known && (segment.flags & (kSyn | kAck)) != kSyn) return Reason::TcpNoSession;
+  } else if (clash || !config_.inboundRefresh) {
+    return Reason::None;
+  }
+  const Reason reason = open({key, kIn, &e, false}, leg.slot);
+  if (reason == Reason::None) admit(leg.slot, segment, kIn);
+  return reason;
+}
+
+/// Makes a session; where something has run out, ends what is due and tries once more.
+Reason Translator::open(const Opening& opening, uint32_t& slot) {
+  const Reason reason = tryOpen(opening, slot);
+  if (reason == Reason::None || !reclaim()) return reason;
+  return tryOpen(opening, slot);
+}
+
+Reason Translator::tryOpen(const Opening& opening, uint32_t& slot) {
+  const Key& key = opening.key;
+  PublicEndpoint e{};
+  bool permanent = opening.permanent, chosen = true;
+  if (opening.inbound != nullptr) {
+    e = *opening.inbound;
+  } else if (bindings_.findPermanent(key, e)) {
+    permanent = true;
+  } else if (const uint32_t head = liveBinding(key); head != kNone) {
+    e = endpointOf(sessions_[head]);
+  } else {
+    chosen = false;
+  }
+
+  if (sessions_.size() >= sessions_.capacity()) return Reason::SessionLimit;
+  const uint32_t host = bindings_.hosts.obtain(key.inside());
+  if (host == kNone) return Reason::SessionLimit;
+  const uint32_t held = bindings_.hosts[host].sessions;
+  Reason reason = Reason::None;
+  if (config_.hostLimit != 0 && held >= config_.hostLimit) {
+    reason = Reason::HostLimit;
+  } else if (!chosen) {
+    reason = bindings_.choose(key, host, e, random_);
+  }
+  if (reason == Reason::None) {
+    slot = sessions_.insert(key);
+    if (slot == kNone) reason = Reason::SessionLimit;
+  }
+  if (reason != Reason::None) {
+    if (held == 0) bindings_.releaseHost(host);
+    return reason;
+  }
+
+  Session& s = sessions_[slot];
+  const uint32_t address = addresses_[e.address].address;
+  s.address = e.address;
+  s.publicPort = swap16(e.port);
+  s.addressDelta = delta32(s.inside, address);
+  const Delta ports = delta16(s.insidePort, s.publicPort);
+  s.transportDelta = s.protocol == kIcmp ? ports : combine(s.addressDelta, ports);
+  s.last = now_;
+  setTimeout(s, s.protocol == kUdp   ? Timeout::Udp
+                : s.protocol == kTcp ? Timeout::TcpTransitory
+                                     : Timeout::Icmp);
+  if (permanent) s.flags |= kPermanent | kBothWays;
+  sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
+  if (!bindings_.attach(slot)) {
+    sessions_.erase(slot);
+    if (held == 0) bindings_.releaseHost(host);
+    slot = kNone;
+    return Reason::SessionLimit;
+  }
+  bindings_.hosts[host].sessions++;
+  sessions_.timers.add(slot, deadlineOf(slot));
+  stats.sessionsCreated++;
+  stats.sessionsActive++;
+  if (stats.sessionsActive > stats.sessionsPeak) stats.sessionsPeak = stats.sessionsActive;
+  return Reason::None;
+}
+
+/// The first packet of a session.
+void Translator::admit(uint32_t slot, const Segment& segment, Side side) {
+  if (sessions_[slot].protocol == kTcp) openTcp(sessions_[slot], side, segment);
+}
+
+/// Runs a packet through its session: TCP state, idle clock, counters.
+void Translator::account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes) {
+  Session& s = sessions_[slot];
+  bool refreshes = side == kOut || config_.inboundRefresh;
+  if (s.protocol == kTcp) {
+    const Timeout before = timeoutOf(s);
+    refreshes = trackTcp(s, side, segment);
+    if (side == kOut && segment.known && (segment.flags & kSyn) != 0) forgetSyn(s);
+    if (refreshes) s.last = now_;
+    if (config_.timeouts[static_cast<int>(timeoutOf(s))] <
+        config_.timeouts[static_cast<int>(before)]) {
+      sessions_.timers.remove(slot);
+      sessions_.timers.add(slot, deadlineOf(slot));
+    }
+  } else if (refreshes) {
+    s.last = now_;
+  }
+  SessionLinks& links = sessions_.links(slot);
+  if (++s.packets[side] == 0) links.packetCarry[side]++;
+  s.bytes[side] += bytes;
+  if (s.bytes[side] < bytes) links.byteCarry[side]++;
+}
+
+/// The live session of a flow; one that is due is ended on the way.
+uint32_t Translator::lookup(const Key& key) {
+  const uint32_t slot = sessions_.find(key);
+  if (slot == kNone || isLive(slot)) return slot;
+  removeSession(slot, true);
+  return kNone;
+}
+
+/// The first live session of the binding at a public endpoint.
+uint32_t Translator::liveHead(uint8_t protocol, PublicEndpoint e) {
+  for (;;) {
+    const uint32_t slot = bindings_.at(protocol, e).session;
+    if (slot == kNone || isLive(slot)) return slot;
+    removeSession(slot, true);
+  }
+}
+
+/// The first live session of the binding that the mapping behaviour prescribes.
+uint32_t Translator::liveBinding(const Key& key) {
+  for (;;) {
+    const uint32_t slot = bindings_.findDynamic(key);
+    if (slot == kNone || isLive(slot)) return slot;
+    removeSession(slot, true);
+  }
+}
+
+void Translator::removeSession(uint32_t slot, bool expired) {
+  const uint32_t host = bindings_.hosts.find(sessions_[slot].inside);
+  bindings_.detach(slot);
+  sessions_.timers.remove(slot);
+  sessions_.erase(slot);
+  if (--bindings_.hosts[host].sessions == 0) bindings_.releaseHost(host);
+  stats.sessionsActive--;
+  (expired ? stats.sessionsExpired : stats.sessionsDeleted)++;
+}
+
+uint32_t Translator::advance(uint64_t now, uint32_t budget) {
+  if (now > now_) now_ = now;
+  const uint64_t before = stats.sessionsExpired;
+  sessions_.timers.advance(
+      now_, budget, [this](uint32_t slot) { return deadlineOf(slot); },
+      [this](uint32_t slot) { removeSession(slot, true); });
+  expireFragments();
+  answerSyns(now_);
+  return static_cast<uint32_t>(stats.sessionsExpired - before);
+}
+
+uint32_t Translator::sweep(uint64_t now, uint32_t budget) {
+  const uint64_t before = stats.sessionsExpired;
+  advance(now, budget);
+  sessions_.timers.visitCurrent(budget, [this](uint32_t slot) {
+    if (!isLive(slot)) removeSession(slot, true);
+  });
+  return static_cast<uint32_t>(stats.sessionsExpired - before);
+}
+
+/// Something has run out: ends what is due to the nanosecond. Bounded, as an attacker can ask for
+/// it with every packet.
+bool Translator::reclaim() {
+  constexpr uint32_t kBudget = 256;
+  return sweep(now_, kBudget) != 0;
+}
+
+void Translator::count(const Result& result, uint32_t bytes, uint8_t protocol) {
+  stats.packetsIn++;
+  stats.bytesIn += bytes;
+  const auto direction = static_cast<uint32_t>(result.direction);
+  stats.byDirection[direction]++;
+  stats.bytesByDirection[direction] += bytes;
+  switch (result.verdict) {
+    case Verdict::Forwarded:
+      stats.byProtocol[portSpace(protocol)]++;
+      [[fallthrough]];
+    case Verdict::Passed:
+      if (result.verdict == Verdict::Passed) stats.packetsPassed++;
+      stats.packetsOut++;
+      stats.bytesOut += bytes;
+      break;
+    case Verdict::Dropped:
+      stats.drops[static_cast<uint32_t>(result.reason)]++;
+      break;
+    default:
+      break;
+  }
+}
+
+uint32_t Translator::findSession(const Key& key) {
+  const uint32_t slot = sessions_.find(key);
+  return slot != kNone && isLive(slot) ? slot : kNone;
+}
+
+void Translator::deleteSession(uint32_t slot) {
+  if (slot < sessions_.used() && sessions_[slot].protocol != 0) removeSession(slot, false);
+}
+
+}  // namespace napt

@@ -1,0 +1,140 @@
+#include "nat/tcp.h"
+
+namespace napt {
+
+namespace {
+
+constexpr uint8_t seenFlag(Side side) { return side == kOut ? kSeenInside : kSeenOutside; }
+constexpr uint8_t ackBit(Side side) { return side == kOut ? kAckOut : kAckIn; }
+constexpr uint8_t finBit(Side side) { return side == kOut ? kFinOut : kFinIn; }
+constexpr uint8_t finAckedBit(Side side) { return side == kOut ? kFinOutAcked : kFinInAcked; }
+constexpr Side otherOf(Side side) { return side == kOut ? kIn : kOut; }
+
+bool isNotAfter(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) <= 0; }
+
+uint32_t scaleOf(const Session& s, Side side) {
+  return side == kOut ? s.scales & 15u : s.scales >> 4;
+}
+void setScale(Session& s, Side side, const Segment& segment) {
+  if (!segment.hasWindowScale) {
+    s.scales = 0;  // both sides must offer it (RFC 7323, section 2.2)
+  } else if (side == kOut) {
+    s.scales = static_cast<uint8_t>((s.scales & 0xf0) | segment.windowScale);
+  } else {
+    s.scales = static_cast<uint8_t>((s.scales & 0x0f) | segment.windowScale << 4);
+  }
+}
+
+/// The largest window that `side` ever offered, in bytes.
+uint32_t windowOf(const Session& s, Side side) {
+  const uint32_t window = static_cast<uint32_t>(s.window[side]) << scaleOf(s, side);
+  return window == 0 ? 1 : window;
+}
+
+/// Bytes of sequence space that a segment takes.
+uint32_t spanOf(const Segment& segment) {
+  return segment.length + ((segment.flags & kSyn) != 0 ? 1 : 0) +
+         ((segment.flags & kFin) != 0 ? 1 : 0);
+}
+
+/// The first segment of a side: its numbers start from here.
+void learn(Session& s, Side side, const Segment& segment) {
+  s.flags |= seenFlag(side);
+  s.end[side] = segment.sequence + spanOf(segment);
+  const bool allowed = (s.tcpState & ackBit(otherOf(side))) != 0;
+  if (!allowed || isNotAfter(s.edge[side], s.end[side])) s.edge[side] = s.end[side];
+}
+
+/// The first acknowledgement of a side: from now on it bounds what the other may send.
+void learnEdge(Session& s, Side side, const Segment& segment) {
+  const Side other = otherOf(side);
+  // The window of a SYN is never scaled (RFC 7323, section 2.2).
+  const uint32_t scale = (segment.flags & kSyn) != 0 ? 0 : scaleOf(s, side);
+  const uint32_t edge = segment.ack + (segment.window << scale);
+  const bool seen = (s.flags & seenFlag(other)) != 0;
+  s.edge[other] = seen && isNotAfter(edge, s.end[other]) ? s.end[other] : edge;
+}
+
+/// Would the receiver take this sequence number (RFC 9293, 3.10.7.4)? Looking from the middle, the
+/// receiver's next number lies within one of its windows before the highest that was sent.
+bool isInWindow(const Session& s, Side side, const Segment& segment) {
+  const Side other = otherOf(side);
+  if ((s.flags & seenFlag(side)) == 0) {
+    // The side never spoke: only an answer to what was sent to it is believed (RFC 9293, 3.10.7.3).
+    return (segment.flags & kAck) != 0 && segment.ack == s.end[other];
+  }
+  return isNotAfter(s.end[side] - windowOf(s, other), segment.sequence) &&
+         isNotAfter(segment.sequence, s.edge[side]);
+}
+
+/// A SYN from one side alone with a new sequence number: the connection is begun afresh.
+bool isNewAttempt(const Session& s, Side side, const Segment& segment) {
+  return (s.tcpState & kTcpEstablished) == 0 && (s.flags & seenFlag(side)) != 0 &&
+         segment.sequence + spanOf(segment) != s.end[side];
+}
+
+}  // namespace
+
+void openTcp(Session& s, Side side, const Segment& segment) {
+  s.tcpState = side == kIn ? uint8_t{kFromOutside} : uint8_t{0};
+  s.flags &= static_cast<uint8_t>(~(kSeenInside | kSeenOutside));
+  s.window[kOut] = s.window[kIn] = 0;
+  s.end[kOut] = s.end[kIn] = s.edge[kOut] = s.edge[kIn] = 0;
+  // Picked up in mid-stream the scales are unknown: the largest is assumed.
+  s.scales = (segment.flags & kSyn) != 0 ? 0 : 0xee;
+}
+
+bool trackTcp(Session& s, Side side, const Segment& segment) {
+  if (!segment.known) return true;  // cut before the flags
+  const TcpPhase phase = tcpPhase(s.tcpState);
+  const bool syn = (segment.flags & kSyn) != 0, ack = (segment.flags & kAck) != 0;
+
+  if ((segment.flags & kRst) != 0) {
+    if (!isInWindow(s, side, segment)) return false;
+    const bool shortens = tcpTimeout(s.tcpState) != Timeout::TcpTransitory;
+    s.tcpState |= kReset;
+    setTimeout(s, Timeout::TcpTransitory);
+    return shortens;  // a RST never lengthens a session's life (RFC 7857, section 7)
+  }
+  if (syn && (phase == TcpPhase::Established || phase == TcpPhase::HalfClosed)) {
+    return false;  // a stray or repeated SYN: the endpoints will sort it out
+  }
+  if (syn && !ack && (phase != TcpPhase::Opening || isNewAttempt(s, side, segment))) {
+    openTcp(s, side, segment);
+  }
+
+  const Side other = otherOf(side);
+  const bool seen = (s.flags & seenFlag(side)) != 0;
+  const bool inWindow = !seen || isInWindow(s, side, segment);
+  if (syn) setScale(s, side, segment);
+  if (!seen) learn(s, side, segment);
+  if ((s.flags & seenFlag(other)) == 0) {
+    // Nobody has bounded this side yet.
+    const uint32_t end = segment.sequence + spanOf(segment);
+    if (isNotAfter(s.edge[side], end)) s.edge[side] = end;
+  }
+  if (ack && (s.tcpState & ackBit(side)) == 0) learnEdge(s, side, segment);
+  trackWindow(s, side, segment.sequence, spanOf(segment), segment.ack, syn ? 0 : segment.window,
+              ack && !syn);
+
+  if (!syn) s.tcpState &= static_cast<uint8_t>(~kReset);
+  if (ack) {
+    s.tcpState |= ackBit(side);
+    if ((s.tcpState & finBit(other)) != 0 && segment.ack == s.end[other]) {
+      s.tcpState |= finAckedBit(other);
+    }
+  }
+  if ((segment.flags & kFin) != 0 && inWindow) s.tcpState |= finBit(side);
+  setTimeout(s, tcpTimeout(s.tcpState));
+  return true;
+}
+
+bool isInFlight(const Session& s, Side side, uint32_t sequence) {
+  if ((s.flags & seenFlag(side)) == 0) return false;
+  // At most a window is under way; twice that allows for an error that comes late.
+  uint32_t window = windowOf(s, otherOf(side));
+  if (window < 65535) window = 65535;
+  return isNotAfter(sequence, s.end[side]) && isNotAfter(s.end[side] - 2 * window, sequence);
+}
+
+}  // namespace napt

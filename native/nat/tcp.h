@@ -1,0 +1,98 @@
+// TCP tracking (RFC 5382 section 5, RFC 6146 section 3.5.2, RFC 7857 section 2).
+//
+// A session's TCP state is the set of things it has seen, one bit each; the phase that rules its
+// timeout follows from the set by one table:
+//
+//   opening      until both sides have sent an ACK        tcpTransitory
+//   established  from then, a half-close included         tcpEstablished
+//   closing      both sides have sent FIN                 tcpTransitory
+//   time-wait    and both FINs are acknowledged           tcpTimeWait
+//   reset        a RST in the window came last            tcpTransitory
+//
+// A SYN reopens what is closing, in time-wait or reset; a segment after a RST takes the session
+// back to where it was (RFC 7857, section 2.2). RST and FIN count only in the window, so a guesser
+// off the path can't end a session; they are translated all the same.
+#pragma once
+
+#include "nat/session.h"
+
+namespace napt {
+
+enum TcpBit : uint8_t {
+  kAckOut = 1,
+  kAckIn = 2,
+  kFinOut = 4,
+  kFinIn = 8,
+  kFinOutAcked = 16,
+  kFinInAcked = 32,
+  kReset = 64,
+  kFromOutside = 128,  // the first SYN came from outside
+};
+constexpr uint8_t kTcpEstablished = kAckOut | kAckIn;
+
+enum class TcpPhase : uint8_t { Opening, Established, HalfClosed, Closing, TimeWait, Reset };
+constexpr const char* kTcpPhaseNames[] = {"opening", "established", "half-closed",
+                                          "closing", "time-wait",   "reset"};
+
+constexpr TcpPhase tcpPhase(uint8_t state) {
+  if ((state & kReset) != 0) return TcpPhase::Reset;
+  const bool finOut = (state & kFinOut) != 0, finIn = (state & kFinIn) != 0;
+  if (finOut && finIn) {
+    const bool acked = (state & kFinOutAcked) != 0 && (state & kFinInAcked) != 0;
+    return acked ? TcpPhase::TimeWait : TcpPhase::Closing;
+  }
+  if ((state & kTcpEstablished) != kTcpEstablished) return TcpPhase::Opening;
+  return finOut || finIn ? TcpPhase::HalfClosed : TcpPhase::Established;
+}
+
+constexpr Timeout tcpTimeout(uint8_t state) {
+  switch (tcpPhase(state)) {
+    case TcpPhase::Established:
+    case TcpPhase::HalfClosed:
+      return Timeout::TcpEstablished;
+    case TcpPhase::TimeWait:
+      return Timeout::TcpTimeWait;
+    default:
+      return Timeout::TcpTransitory;
+  }
+}
+
+/// Flags of a segment that the fast path leaves to `trackTcp`.
+constexpr uint8_t kTcpSpecial = kFin | kSyn | kRst;
+
+/// Takes over what a segment tells about both windows. Cheap: part of the fast path.
+inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t length, uint32_t ack,
+                        uint32_t window, bool hasAck) {
+  const Side other = side == kOut ? kIn : kOut;
+  const uint32_t end = sequence + length;
+  // Beyond what the receiver allows it can't be right, and must not move the window.
+  if (static_cast<int32_t>(end - s.end[side]) > 0 &&
+      static_cast<int32_t>(end - s.edge[side]) <= 0) {
+    s.end[side] = end;
+  }
+  if (hasAck) {
+    const uint32_t scale = side == kOut ? s.scales & 15u : s.scales >> 4;
+    const uint32_t edge = ack + (window << scale);
+    if (static_cast<int32_t>(edge - s.edge[other]) > 0) s.edge[other] = edge;
+  }
+  if (window > s.window[side]) s.window[side] = static_cast<uint16_t>(window);
+}
+
+/// Whether an established segment needs no more than `trackWindow`.
+inline bool isPlainTcp(const Session& s, Side side, uint8_t flags) {
+  const uint8_t seen = side == kOut ? kSeenInside : kSeenOutside;
+  return (flags & (kTcpSpecial | kAck)) == kAck &&
+         (s.tcpState & ~kFromOutside) == kTcpEstablished && (s.flags & seen) != 0;
+}
+
+/// Prepares a new session for its first segment.
+void openTcp(Session& s, Side side, const Segment& segment);
+
+/// Runs one segment of a session through the state machine. True when it restarts the idle time.
+bool trackTcp(Session& s, Side side, const Segment& segment);
+
+/// Could this sequence number have been sent by `side` and still be of interest? For the packet
+/// that an ICMP error quotes.
+bool isInFlight(const Session& s, Side side, uint32_t sequence);
+
+}  // namespace napt

@@ -1,0 +1,170 @@
+// The translator: packets in, packets out, in place.
+//
+// Life of a packet: parse, direction, session, TCP state, idle clock and counters, rewrite,
+// verdict. An established session is one probe away in either direction; that is the fast path
+// (translator.cpp), which runs stage by stage over a batch so that a table in DRAM costs little
+// more than one in cache. Everything else goes packet by packet through the slow path
+// (slow_path.cpp, icmp_errors.cpp, fragment_path.cpp), which is complete: the fast path only does
+// sooner what the slow path would do.
+//
+// A translator belongs to one thread. It has no clock, no I/O and allocates nothing for a packet:
+// time comes with each call, and memory was reserved when it was made. Time never goes back: an
+// earlier one is taken as no time passed.
+#pragma once
+
+#include <memory>
+
+#include "nat/batch.h"
+#include "nat/bindings.h"
+#include "nat/fragments.h"
+#include "nat/identification.h"
+#include "nat/stats.h"
+#include "nat/tcp.h"
+
+namespace napt {
+
+class Translator {
+ public:
+  /// Null when the system refuses the address space.
+  static std::unique_ptr<Translator> create(const Config& config, Seed seed);
+
+  Translator(const Translator&) = delete;
+  Translator& operator=(const Translator&) = delete;
+
+  /// Translates one packet in place. `now` in ns. A dropped packet's bytes are unchanged.
+  Result translate(const PacketView& packet, uint32_t tag, uint64_t now);
+
+  /// The same for `count` descriptors over `length` bytes of packets.
+  void translateBatch(Descriptor* descriptors, uint32_t count, uint8_t* bytes, size_t length,
+                      uint64_t now);
+
+  /// Ends sessions and datagrams that are due, looking at no more than `budget` of them; puts
+  /// answers out that were waiting. Returns the number of sessions ended.
+  uint32_t advance(uint64_t now, uint32_t budget);
+
+  /// The same, and also ends what became due within the current tick of the wheel.
+  uint32_t sweep(uint64_t now, uint32_t budget);
+
+  /// Puts out what waits for its time, as there will be no more of it.
+  void flush();
+
+  /// Packets that the engine puts out itself: released fragments and originated ICMP errors, and
+  /// word of held fragments that died. The caller copies and takes each.
+  uint32_t pending() const { return outbox_.size(); }
+  template <class Visit>
+  void take(Visit visit) {
+    while (!outbox_.empty()) {
+      const uint32_t link = outbox_.pop(store_);
+      visit(store_[link], store_.bytes(link));
+      store_.give(link);
+    }
+  }
+
+  // Conntrack.
+  SessionTable& sessions() { return sessions_; }
+  uint32_t addressOf(const Session& s) const { return addresses_[s.address].address; }
+  uint64_t deadlineOf(uint32_t slot) const {
+    const Session& s = sessions_[slot];
+    return s.last + config_.timeouts[s.flags & kTimeoutMask];
+  }
+  bool isLive(uint32_t slot) const {
+    return sessions_[slot].protocol != 0 && deadlineOf(slot) > now_;
+  }
+  uint32_t findSession(const Key& key);
+  void deleteSession(uint32_t slot);
+  uint64_t now() const { return now_; }
+
+  /// Takes over what is still legal under this translator's config: sessions with their ports and
+  /// counters, held fragments, packets to put out, counts. For a new, empty translator.
+  void adopt(Translator& old);
+
+  Stats stats{};
+
+ private:
+  friend struct BatchRun;
+
+  Translator(const Config& config, Seed seed);
+  bool reserve();
+  bool adoptSession(Translator& old, uint32_t from);
+
+  struct Route {
+    Direction direction = Direction::None;
+    uint32_t own = PublicAddresses::kNone;  // the public address it is sent to
+  };
+  /// What an inbound packet, or the inbound half of a hairpinned one, is translated to.
+  struct Leg {
+    uint32_t slot = SessionTable::kNone;  // kNone: by the binding alone
+    uint32_t inside = 0;
+    uint16_t insidePort = 0;
+  };
+  struct Opening {
+    Key key;
+    Side side;                      // who sent the first packet
+    const PublicEndpoint* inbound;  // the public endpoint it came to, if from outside
+    bool permanent;
+  };
+
+  // slow_path.cpp
+  Result process(const PacketView& packet, uint32_t tag);
+  Result dispatch(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
+  bool classify(const Parsed& parsed, Route& route, Result& result) const;
+  Result flow(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
+  Reason route(const PacketView& packet, const Parsed& parsed, const Route& route,
+               const Segment& segment, Endpoints& to, uint32_t& slot);
+  Reason outboundSession(const Parsed& parsed, const Segment& segment, uint32_t& slot);
+  Reason inboundLeg(const Parsed& parsed, uint32_t own, const Endpoints& from,
+                    const Segment& segment, Leg& leg);
+  Reason dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endpoints& from,
+                    const Segment& segment, Leg& leg);
+  Reason permanentLeg(const Parsed& parsed, PublicEndpoint e, const Key& key,
+                      const Segment& segment, Leg& leg);
+  Reason open(const Opening& opening, uint32_t& slot);
+  Reason tryOpen(const Opening& opening, uint32_t& slot);
+  void admit(uint32_t slot, const Segment& segment, Side side);
+  void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
+  uint32_t lookup(const Key& key);
+  uint32_t liveHead(uint8_t protocol, PublicEndpoint e);
+  uint32_t liveBinding(const Key& key);
+  void removeSession(uint32_t slot, bool expired);
+  bool reclaim();
+  void count(const Result& result, uint32_t bytes, uint8_t protocol);
+  bool mustDropForTtl(const PacketView& packet) const;
+
+  // icmp_errors.cpp
+  Result icmpError(const PacketView& packet, const Parsed& parsed, const Route& route);
+  Reason quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& slot);
+  Reason quotedOutbound(const Quoted& quoted, Endpoints& to, PublicEndpoint& e, uint32_t& slot);
+
+  // fragment_path.cpp
+  Result fragment(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
+  void firstFragment(const Parsed& parsed, const Route& route, const Result& result,
+                     const Endpoints& to);
+  Datagram& beginDatagram(const DatagramKey& key);
+  void endDatagram(Datagram& datagram, Reason reason);
+  void discardWaiting(Datagram& datagram, Reason reason);
+  void expireFragments();
+
+  // icmp_origin.cpp
+  void originate(const PacketView& cause, const Parsed& parsed, uint8_t type, uint8_t code,
+                 bool toInside, uint32_t tag);
+  void answerSynLater(const PacketView& packet, uint32_t tag);
+  void forgetSyn(const Session& s);
+  void answerSyns(uint64_t until);
+
+  const Config config_;
+  PublicAddresses addresses_;
+  InsidePrefixes inside_;
+  Random random_;
+  SessionTable sessions_;
+  Bindings bindings_;
+  Fragments fragments_;
+  Identifications identifications_;
+  PacketStore store_;
+  PacketList outbox_;
+  PacketList pendingSyns_;  // RFC 5382, REQ-4: answered after six seconds
+  uint64_t now_ = 0;
+  uint32_t tag_ = 0;  // of the packet under way
+  uint64_t icmpTokens_ = 0, icmpTokensAt_ = 0;
+};
+
+}  // namespace napt

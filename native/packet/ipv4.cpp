@@ -1,0 +1,124 @@
+#include "packet/ipv4.h"
+
+#include <algorithm>
+
+namespace napt {
+
+static void readPorts(const PacketView& packet, Parsed& out) {
+  const uint8_t* transport = packet.data + out.header;
+  const uint32_t whole = out.total - out.header;
+  const uint32_t here = out.end - out.header;
+  if (whole < minimumHeader(out.protocol)) {
+    out.kind = out.first ? Kind::Tiny : Kind::Malformed;
+    return;
+  }
+  if (out.protocol != kIcmp) {
+    if (here < 4) {
+      out.kind = Kind::Truncated;
+      return;
+    }
+    out.sourcePort = load<uint16_t>(transport);
+    out.destinationPort = load<uint16_t>(transport + 2);
+    out.kind = Kind::Flow;
+    return;
+  }
+  if (here < kIcmpId + 2) {
+    out.kind = Kind::Truncated;
+    return;
+  }
+  out.icmpType = transport[0];
+  if (isIcmpError(out.icmpType)) {
+    out.kind = Kind::IcmpError;
+  } else if (isIcmpQuery(out.icmpType) || isIcmpReply(out.icmpType)) {
+    out.sourcePort = out.destinationPort = load<uint16_t>(transport + kIcmpId);
+    out.kind = Kind::Flow;
+  } else {
+    out.kind = Kind::Other;
+  }
+}
+
+Parsed parse(const PacketView& packet, bool verifyChecksum) {
+  const uint8_t* p = packet.data;
+  Parsed out{};
+  out.kind = Kind::Malformed;
+  if (packet.length < kIpHeader) {
+    if (packet.wire >= kIpHeader && packet.wire > packet.length) out.kind = Kind::Truncated;
+    return out;
+  }
+  out.header = (p[0] & 15u) * 4;
+  if (p[0] >> 4 != 4 || out.header < kIpHeader) return out;
+  out.total = load16be(p + kIpTotal);
+  if (out.total == 0) out.total = packet.wire;  // segmentation offload: the frame's length counts
+  const bool cut = packet.length < packet.wire;
+  if (out.total < out.header || (out.total > packet.wire && !cut)) return out;
+  out.end = std::min(out.total, packet.length);
+  out.protocol = p[kIpProtocol];
+  out.source = load<uint32_t>(p + kIpSource);
+  out.destination = load<uint32_t>(p + kIpDestination);
+  out.id = load<uint16_t>(p + kIpId);
+  if (out.end < out.header) {
+    out.kind = cut ? Kind::Truncated : Kind::Malformed;
+    return out;
+  }
+  if (verifyChecksum && sumBytes(p, out.header) != 0xffff) {
+    out.kind = Kind::BadChecksum;
+    return out;
+  }
+  const uint16_t fragment = load16be(p + kIpFragment);
+  const uint32_t offset = (fragment & 0x1fffu) * 8;
+  out.first = offset == 0 && (fragment & 0x2000) != 0;
+  if (offset != 0) {
+    // A datagram can't exceed 65,535 bytes ("ping of death").
+    if (offset + (out.total - out.header) > 65535u - kIpHeader) return out;
+    const bool splits = out.protocol == kTcp && offset < kTcpHeader;
+    out.kind = splits ? Kind::Tiny : isTranslatable(out.protocol) ? Kind::Fragment : Kind::Other;
+    return out;
+  }
+  if (!isTranslatable(out.protocol)) {
+    out.kind = Kind::Other;
+    return out;
+  }
+  readPorts(packet, out);
+  // An error that comes in fragments can't be checked, and none should (RFC 1812, 4.3.2.3).
+  if (out.first && out.kind == Kind::IcmpError) out.kind = Kind::Malformed;
+  return out;
+}
+
+static void readWindowScale(const uint8_t* options, uint32_t length, Segment& out) {
+  for (uint32_t at = 0; at < length;) {
+    const uint8_t kind = options[at];
+    if (kind == 0) return;
+    if (kind == 1) {
+      at++;
+      continue;
+    }
+    if (at + 1 >= length || options[at + 1] < 2) return;
+    if (kind == 3 && options[at + 1] == 3 && at + 2 < length) {
+      out.hasWindowScale = true;
+      out.windowScale = std::min<uint8_t>(options[at + 2], 14);  // RFC 7323, section 2.3
+      return;
+    }
+    at += options[at + 1];
+  }
+}
+
+Segment parseSegment(const PacketView& packet, const Parsed& parsed) {
+  Segment out{};
+  const uint32_t here = parsed.end - parsed.header;
+  if (here < kTcpWindow + 2) return out;
+  const uint8_t* tcp = packet.data + parsed.header;
+  const uint32_t header = (tcp[12] >> 4) * 4u;
+  const uint32_t whole = parsed.total - parsed.header;
+  out.known = true;
+  out.flags = tcp[kTcpFlags];
+  out.sequence = load32be(tcp + kTcpSequence);
+  out.ack = load32be(tcp + kTcpAck);
+  out.window = load16be(tcp + kTcpWindow);
+  out.length = header >= kTcpHeader && header <= whole ? whole - header : 0;
+  if ((out.flags & kSyn) != 0 && header > kTcpHeader) {
+    readWindowScale(tcp + kTcpHeader, std::min(header, here) - std::min(kTcpHeader, here), out);
+  }
+  return out;
+}
+
+}  // namespace napt

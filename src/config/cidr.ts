@@ -1,0 +1,78 @@
+// IPv4 addresses and prefixes as text and as numbers (32 bits, unsigned, host order).
+
+const OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+const ADDRESS = `${OCTET}(?:\\.${OCTET}){3}`;
+const BITS = "(?:3[0-2]|[12]?[0-9])";
+
+/** Four decimal octets without leading zeros, which some programs read as octal. */
+export const IPV4_PATTERN = new RegExp(`^${ADDRESS}$`);
+/** An address, or a prefix in CIDR notation. */
+export const CIDR_PATTERN = new RegExp(`^${ADDRESS}(?:/${BITS})?$`);
+
+/** A prefix: its first address and how many leading bits all its addresses share (32: one address). */
+export interface Cidr {
+  readonly network: number;
+  readonly bits: number;
+}
+
+export function parseIpv4(text: string): number | null {
+  if (!IPV4_PATTERN.test(text)) return null;
+  return text.split(".").reduce((address, octet) => address * 256 + Number(octet), 0);
+}
+
+export function formatIpv4(address: number): string {
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
+}
+
+/** Reads "10.0.0.0/8" or a bare address (as /32); bits beyond the prefix length are cleared. */
+export function parseCidr(text: string): Cidr | null {
+  if (!CIDR_PATTERN.test(text)) return null;
+  const [address = "", length = "32"] = text.split("/");
+  const bits = Number(length);
+  return { network: networkOf(parseIpv4(address) ?? 0, bits), bits };
+}
+
+export function formatCidr({ network, bits }: Cidr): string {
+  return `${formatIpv4(network)}/${bits}`;
+}
+
+/** The first address of the prefix of `bits` bits that `address` is in. */
+export function networkOf(address: number, bits: number): number {
+  // JavaScript shifts by the count modulo 32, so /0 needs its own answer.
+  return bits === 0 ? 0 : (address & (-1 << (32 - bits))) >>> 0;
+}
+
+/** How many addresses a prefix has. */
+export function cidrSize({ bits }: Cidr): number {
+  return 2 ** (32 - bits);
+}
+
+/** Whether one host can have this address: not 0.0.0.0/8, multicast, class E or broadcast. */
+export function isUnicast(address: number): boolean {
+  const first = address >>> 24;
+  return first > 0 && first < 224;
+}
+
+/** Whether `address` is in 127.0.0.0/8, which never leaves a host. */
+export function isLoopback(address: number): boolean {
+  return address >>> 24 === 127;
+}
+
+/** Answers which of many prefixes an address is in, in at most 33 probes however many there are. */
+export class PrefixSet {
+  // network * 64 + bits: one number a prefix, exact below 2^53
+  readonly #keys = new Set<number>();
+
+  constructor(prefixes: Iterable<Cidr>) {
+    for (const { network, bits } of prefixes) this.#keys.add(network * 64 + bits);
+  }
+
+  /** The widest prefix that holds the address. */
+  find(address: number): Cidr | null {
+    for (let bits = 0; bits <= 32; bits++) {
+      const network = networkOf(address, bits);
+      if (this.#keys.has(network * 64 + bits)) return { network, bits };
+    }
+    return null;
+  }
+}

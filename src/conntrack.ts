@@ -1,0 +1,205 @@
+import { formatIpv4, parseIpv4 } from "./config/cidr.js";
+import { NatError } from "./errors.js";
+import { type Engine, LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
+
+/** Protocols that sessions have. */
+export type SessionProtocol = "tcp" | "udp" | "icmp";
+const PROTOCOL_NUMBERS = { icmp: 1, tcp: 6, udp: 17 } as const;
+const PROTOCOL_NAMES: Record<number, SessionProtocol> = { 1: "icmp", 6: "tcp", 17: "udp" };
+
+/** An address with a port; of an ICMP query with its identifier. */
+export interface SessionEndpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One session: a binding (inside, public) and one remote endpoint. A snapshot, not a live view. */
+export interface Session {
+  readonly protocol: SessionProtocol;
+  readonly inside: SessionEndpoint;
+  /** The inside endpoint as the outside sees it. */
+  readonly public: SessionEndpoint;
+  /** The remote endpoint; the port is 0 for ICMP. */
+  readonly remote: SessionEndpoint;
+  /** The TCP phase; null for other protocols. */
+  readonly state: TcpPhase | null;
+  /** A forward or a 1:1 mapping made its binding, which never expires. */
+  readonly permanent: boolean;
+  /** Who sent the first packet (TCP; otherwise "inside" unless the binding is permanent). */
+  readonly createdAt: number;
+  /** When its idle time began, in ms of the caller's clock. */
+  readonly lastSeen: number;
+  /** When it ends if nothing refreshes it, in ms of the caller's clock. */
+  readonly expiresAt: number;
+  readonly packets: { readonly outbound: number; readonly inbound: number };
+  /** IP bytes. */
+  readonly bytes: { readonly outbound: number; readonly inbound: number };
+}
+
+/** What names a session: the flow as the inside host sees it. */
+export interface SessionKey {
+  protocol: SessionProtocol;
+  inside: SessionEndpoint;
+  /** `port` is not looked at for ICMP. */
+  remote: SessionEndpoint;
+}
+
+const FIELDS = LAYOUT.sessionFields;
+const ROWS = 512;
+const PERMANENT = 128;
+const EVERYTHING = 0xffffffff;
+
+function decode(row: Float64Array, at: number): Session {
+  const field = (index: number) => row[at + index]!;
+  const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
+  return {
+    protocol: PROTOCOL_NAMES[field(1)]!,
+    inside: endpoint(2),
+    public: endpoint(4),
+    remote: endpoint(6),
+    state: TCP_PHASES[field(8)] ?? null,
+    permanent: (field(9) & PERMANENT) !== 0,
+    createdAt: field(13),
+    lastSeen: field(11),
+    expiresAt: field(12),
+    packets: { outbound: field(14), inbound: field(15) },
+    bytes: { outbound: field(16), inbound: field(17) },
+  };
+}
+
+/**
+ * The sessions of a `Nat`.
+ *
+ * Sessions end by their own clocks, to the nanosecond, whether or not anybody sweeps; sweeping gives memory and
+ * ports back early when no packets come.
+ */
+export class Conntrack implements Iterable<Session> {
+  readonly #engine: Engine;
+  readonly #clock: () => number;
+  readonly #row = new Float64Array(FIELDS);
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @internal `nat.conntrack` is the way to one. */
+  constructor(engine: Engine, clock: () => number) {
+    this.#engine = engine;
+    this.#clock = clock;
+  }
+
+  /** How many sessions live. */
+  get size(): number {
+    this.#engine.sweep(undefined, EVERYTHING);
+    const counters = new Float64Array(LAYOUT.counters);
+    this.#engine.readStats(counters);
+    return counters[ACTIVE]!;
+  }
+
+  /** All live sessions, in no particular order. Sessions that come or go meanwhile may be missed, none twice. */
+  *[Symbol.iterator](): IterableIterator<Session> {
+    const rows = new Float64Array(FIELDS * ROWS);
+    let next = 0;
+    do {
+      const [filled, more] = this.#engine.read(next, rows);
+      const sessions = Array.from({ length: filled }, (_, i) => decode(rows, i * FIELDS));
+      yield* sessions;
+      next = more;
+    } while (next !== 0);
+  }
+
+  /** The live session of a flow, or null. */
+  find(key: SessionKey): Session | null {
+    return this.#locate(key) ? decode(this.#row, 0) : null;
+  }
+
+  /** All live sessions that a predicate picks. */
+  filter(predicate: (session: Session) => boolean): Session[] {
+    return [...this].filter(predicate);
+  }
+
+  /**
+   * Ends a session now; with its binding's last session the port is free.
+   * @returns whether there was one
+   */
+  delete(key: SessionKey): boolean {
+    if (!this.#locate(key)) return false;
+    this.#engine.remove(this.#row[0]!);
+    return true;
+  }
+
+  /**
+   * Ends sessions that are due, and puts out what waits for a time (`nat.pending`).
+   * @param now ms; default: the `Nat`'s clock
+   * @param budget sessions to look at in this call, at most
+   * @returns how many sessions ended
+   */
+  sweep(now: number = this.#clock(), budget: number = EVERYTHING): number {
+    checkTime(now);
+    if (!(budget >= 0))
+      throw new NatError("NAT_ERR_ARGUMENT", `budget: ${budget} is not a number of sessions`);
+    return this.#engine.sweep(now, Math.min(Math.floor(budget), EVERYTHING));
+  }
+
+  /**
+   * Sweeps by the `Nat`'s clock until the returned function is called or the `Nat` is closed. Only for callers
+   * whose packets run by that clock too. Does not keep the process alive.
+   * @param interval ms between sweeps
+   * @param budget sessions to look at in one sweep, at most
+   */
+  autoSweep(interval = 1000, budget = 10_000): () => void {
+    if (!(interval >= 1)) throw new NatError("NAT_ERR_ARGUMENT", `interval: ${interval} is not 1 ms or more`);
+    this.stopSweeping();
+    this.#timer = setInterval(() => this.sweep(undefined, budget), interval).unref();
+    return () => this.stopSweeping();
+  }
+
+  /** Ends what `autoSweep` began. */
+  stopSweeping(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #locate({ protocol, inside, remote }: SessionKey): boolean {
+    const number = PROTOCOL_NUMBERS[protocol];
+    if (number === undefined) {
+      throw new NatError("NAT_ERR_ARGUMENT", `protocol: "${String(protocol)}" is none of tcp, udp, icmp`);
+    }
+    const remotePort = protocol === "icmp" ? 0 : port(remote, "remote");
+    return this.#engine.find(
+      number,
+      address(inside, "inside"),
+      port(inside, "inside"),
+      address(remote, "remote"),
+      remotePort,
+      this.#row,
+    );
+  }
+}
+
+function address(endpoint: SessionEndpoint, name: string): number {
+  const value = typeof endpoint?.address === "string" ? parseIpv4(endpoint.address) : null;
+  if (value !== null) return value;
+  throw new NatError(
+    "NAT_ERR_ARGUMENT",
+    `${name}.address: ${JSON.stringify(endpoint?.address)} is no IPv4 address such as "192.168.226.135"`,
+  );
+}
+
+function port(endpoint: SessionEndpoint, name: string): number {
+  const value = endpoint?.port;
+  if (Number.isInteger(value) && value >= 0 && value <= 65535) return value;
+  throw new NatError("NAT_ERR_ARGUMENT", `${name}.port: ${JSON.stringify(value)} is not from 0 to 65535`);
+}
+
+/** Times are finite ms between the years -285 and 2255, so that nanoseconds fit 63 bits. */
+const FARTHEST = 9e12;
+
+/** @throws NatError NAT_ERR_ARGUMENT unless `now` is a usable time in ms */
+export function checkTime(now: number): void {
+  if (typeof now === "number" && now >= -FARTHEST && now <= FARTHEST) return;
+  throw new NatError(
+    "NAT_ERR_ARGUMENT",
+    `now: ${String(now)} is not a time in ms (a finite number up to 9e12)`,
+  );
+}
+
+/** Where `sessionsActive` is among the counters (native/nat/stats.h). */
+const ACTIVE = 20;

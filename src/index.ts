@@ -1,0 +1,12 @@
+export type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
+export type { Session, SessionEndpoint, SessionKey, SessionProtocol } from "./conntrack.js";
+export { Conntrack } from "./conntrack.js";
+export type { ConfigIssue, NatErrorCode } from "./errors.js";
+export { ConfigError, NatError } from "./errors.js";
+export type { EmittedPacket, NatOptions, TranslateOptions } from "./nat.js";
+export { Nat } from "./nat.js";
+export type { BatchOptions } from "./packet-batch.js";
+export { DESCRIPTOR, DESCRIPTOR_WORDS, PARTIAL_CHECKSUM, PacketBatch } from "./packet-batch.js";
+export type { NatStats } from "./stats.js";
+export type { Direction, DropReason, Verdict, VerdictName } from "./verdict.js";
+export { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";

@@ -1,0 +1,201 @@
+import { randomFillSync } from "node:crypto";
+import { compileConfig } from "./config/compile.js";
+import { parseConfig } from "./config/load.js";
+import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
+import { Conntrack, checkTime } from "./conntrack.js";
+import { NatError } from "./errors.js";
+import { type Engine, LAYOUT, type NativeBatch, native } from "./native.js";
+import { type BatchOptions, PacketBatch } from "./packet-batch.js";
+import { type NatStats, statsOf } from "./stats.js";
+import { type Verdict, verdictOf } from "./verdict.js";
+
+export interface NatOptions {
+  /** Makes port choice and hashing repeatable: same packets, config and seed, same bytes. @default random */
+  seed?: number | bigint;
+  /** Where `now` comes from when a call does not say: ms that never go back. @default performance.now */
+  clock?: () => number;
+}
+
+export interface TranslateOptions {
+  /** The time in ms, by any clock that the caller keeps to; an earlier one counts as no time passed. */
+  now?: number;
+  /** Bytes that the packet had on the wire, where a capture cut it. @default packet.length */
+  wireLength?: number;
+  /** A mark that comes back with packets that the engine puts out for this one (`take`). @default 0 */
+  tag?: number;
+  /** {@link PARTIAL_CHECKSUM} or 0. @default 0 */
+  flags?: number;
+}
+
+/** A packet that the engine puts out by itself, or word that one it held is gone. */
+export interface EmittedPacket {
+  /** A fragment released after its first one came, an ICMP error of the NAT's own, or a held fragment that died. */
+  readonly kind: "fragment" | "icmp" | "discarded";
+  /** The IPv4 packet, the caller's to keep; empty when discarded. */
+  readonly packet: Uint8Array;
+  /** Where it goes. */
+  readonly side: "inside" | "outside";
+  /** The mark of this packet as it was handed in, or of the packet that the error is about. */
+  readonly tag: number;
+  /** The mark of the packet that brought it out; 0 when time did. */
+  readonly cause: number;
+  /** When, in ms of the caller's clock. */
+  readonly at: number;
+}
+
+const KINDS = ["fragment", "icmp", "discarded"] as const;
+const PENDING_BIT = 0x80000000;
+const NO_OPTIONS: TranslateOptions = {};
+
+/**
+ * A NAT: one owner of public addresses and their ports, with the sessions through them.
+ *
+ * Belongs to one thread; worker threads each make their own, with public addresses or port ranges of their own.
+ *
+ * @example
+ * const nat = new Nat({ inside: ["192.168.226.0/24"], outside: ["203.0.113.1"] });
+ * const { verdict } = nat.translate(packet, { now: Date.now() }); // the packet is rewritten in place
+ */
+export class Nat {
+  /** The sessions. */
+  readonly conntrack: Conntrack;
+  readonly #engine: Engine;
+  readonly #clock: () => number;
+  readonly #batches = new WeakMap<PacketBatch, NativeBatch>();
+  #config: ResolvedNatConfig;
+  #pending = 0;
+  #closed = false;
+
+  /**
+   * @throws ConfigError when the config is not right
+   * @throws NatError NAT_ERR_ARGUMENT for a bad option, NAT_ERR_MEMORY when the system refuses the memory
+   */
+  constructor(config: NatConfig, { seed, clock = () => performance.now() }: NatOptions = {}) {
+    if (typeof clock !== "function")
+      throw new NatError("NAT_ERR_ARGUMENT", "clock: expected a function that gives ms");
+    this.#config = parseConfig(config);
+    this.#clock = clock;
+    this.#engine = new native.Engine(compileConfig(this.#config), seedWords(seed));
+    this.conntrack = new Conntrack(this.#engine, clock);
+  }
+
+  /** The config in force, defaults filled in. */
+  get config(): ResolvedNatConfig {
+    return this.#config;
+  }
+
+  /**
+   * Translates one IPv4 packet in place; the bytes of a dropped one stay as they are. Convenient, but each call
+   * crosses into native code: for packet rates use a batch.
+   * @param packet from its IPv4 header on; the options are read by position of the header alone
+   * @throws NatError NAT_ERR_ARGUMENT, NAT_ERR_CLOSED
+   */
+  translate(packet: Uint8Array, options: TranslateOptions = NO_OPTIONS): Verdict {
+    const { now = this.#clock(), wireLength = 0, tag = 0, flags = 0 } = options;
+    checkTime(now);
+    const packed = this.#engine.translate(packet, now, wireLength, flags, tag);
+    // Only says that something waits; `pending` counts when asked.
+    this.#pending = packed & PENDING_BIT;
+    return verdictOf(packed);
+  }
+
+  /** Makes a batch: packets and descriptors in shared memory, known to this `Nat` alone. */
+  batch(options: BatchOptions = {}): PacketBatch {
+    const batch = PacketBatch.allocate(options);
+    this.#batches.set(batch, this.#engine.createBatch(new Uint8Array(batch.buffer), batch.slots));
+    return batch;
+  }
+
+  /**
+   * Translates the `count` packets of a batch in place, in order. The hot path: it allocates nothing.
+   * @param now ms; each packet's time is this plus its descriptor's `delay`
+   * @returns how many packets wait to be taken (`take`)
+   * @throws NatError NAT_ERR_BATCH for a batch of another Nat, NAT_ERR_ARGUMENT, NAT_ERR_CLOSED
+   */
+  translateBatch(batch: PacketBatch, now: number = this.#clock()): number {
+    checkTime(now);
+    const memory = this.#batches.get(batch);
+    if (memory === undefined) {
+      this.#checkOpen();
+      throw new NatError("NAT_ERR_BATCH", "the batch is not from this Nat; make one with nat.batch()");
+    }
+    const pending = this.#engine.translateBatch(memory, now);
+    this.#pending = pending;
+    return pending;
+  }
+
+  /** Whether packets wait to be taken. */
+  get pending(): boolean {
+    return this.#pending !== 0;
+  }
+
+  /**
+   * Takes the packets that the engine puts out itself, oldest first. A caller who lets fragments be held has to:
+   * what is not taken fills the store, and then fragments are dropped.
+   */
+  take(): EmittedPacket[] {
+    this.#pending = 0;
+    return this.#engine.take().map(([packet, kind, toInside, tag, cause, at]) => ({
+      kind: KINDS[kind]!,
+      packet,
+      side: toInside ? "inside" : "outside",
+      tag,
+      cause,
+      at,
+    }));
+  }
+
+  /** Puts out what waits for a time that will not come, as at the end of a capture; then `take`. */
+  flush(): void {
+    this.#pending = this.#engine.flush();
+  }
+
+  /** What was counted so far. */
+  get stats(): NatStats {
+    const counters = new Float64Array(LAYOUT.counters);
+    this.#engine.readStats(counters);
+    return statsOf(counters);
+  }
+
+  /**
+   * Changes the config, all of it or, on an error, nothing. Sessions that the new config could have stay with
+   * their ports; new timeouts hold for them at once. The others end.
+   * @throws ConfigError
+   */
+  reconfigure(config: NatConfig): void {
+    this.#checkOpen();
+    const resolved = parseConfig(config);
+    this.#engine.reconfigure(compileConfig(resolved));
+    this.#config = resolved;
+  }
+
+  /** Ends all sessions and gives the memory back. Any later call throws NAT_ERR_CLOSED; closing twice is fine. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.conntrack.stopSweeping();
+    this.#engine.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new NatError("NAT_ERR_CLOSED", "this Nat is closed");
+  }
+}
+
+/** A 128-bit seed from the option, or from the system. */
+function seedWords(seed: number | bigint | undefined): BigUint64Array {
+  const words = new BigUint64Array(2);
+  if (seed === undefined) return randomFillSync(words);
+  const usable = typeof seed === "bigint" || (typeof seed === "number" && Number.isSafeInteger(seed));
+  if (!usable || seed < 0) {
+    throw new NatError("NAT_ERR_ARGUMENT", `seed: ${String(seed)} is not a whole number from 0 on`);
+  }
+  const value = BigInt(seed);
+  words[0] = BigInt.asUintN(64, value);
+  words[1] = BigInt.asUintN(64, value >> 64n);
+  return words;
+}

@@ -1,0 +1,126 @@
+// The native addon: its types, and the one place that loads it.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { NatError } from "./errors.js";
+import { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";
+
+/** A config as native/addon/config_reader.cpp reads it: host-order numbers, times in ns. */
+export interface CompiledConfig {
+  /** Rows of network, mask. */
+  inside: Uint32Array;
+  /** Rows of address, lowest port, highest port. */
+  outside: Uint32Array;
+  /** Rows of protocol, outside address and port, inside address and port. */
+  forwards: Uint32Array;
+  /** Rows of outside address, inside address. */
+  statics: Uint32Array;
+  mapping: number;
+  filtering: number;
+  randomPorts: boolean;
+  preservePorts: boolean;
+  parity: boolean;
+  blockSize: number;
+  paired: boolean;
+  hairpinning: boolean;
+  timeouts: Float64Array;
+  fragmentTimeout: Float64Array;
+  sessionLimit: number;
+  hostLimit: number;
+  fragmentLimit: number;
+  decrementTtl: boolean;
+  icmpErrors: boolean;
+  inboundRefresh: boolean;
+  tcpPickup: boolean;
+  verifyHeaderChecksum: boolean;
+  passUnmatched: boolean;
+}
+
+/** A batch's memory as the engine knows it. */
+export type NativeBatch = object & { readonly __batch: never };
+
+/** What the engine puts out: bytes, kind, toInside, tag, cause, time in ms. */
+export type NativePacket = [Buffer, number, boolean, number, number, number];
+
+/** One translator (native/addon/engine.h). Times are ms. */
+export interface Engine {
+  translate(packet: Uint8Array, now: number, wire?: number, flags?: number, tag?: number): number;
+  translateBatch(batch: NativeBatch, now: number): number;
+  createBatch(memory: Uint8Array, slots: number): NativeBatch;
+  take(): NativePacket[];
+  flush(): number;
+  sweep(now: number | undefined, budget: number): number;
+  read(from: number, rows: Float64Array): [filled: number, next: number];
+  find(
+    protocol: number,
+    inside: number,
+    insidePort: number,
+    remote: number,
+    remotePort: number,
+    row: Float64Array,
+  ): boolean;
+  remove(slot: number): void;
+  readStats(counters: Float64Array): void;
+  reconfigure(config: CompiledConfig): void;
+  close(): void;
+}
+
+interface Addon {
+  Engine: new (config: CompiledConfig, seed: BigUint64Array) => Engine;
+  layout: {
+    verdicts: string[];
+    directions: string[];
+    reasons: string[];
+    tcpPhases: string[];
+    batchMagic: number;
+    headerBytes: number;
+    descriptorBytes: number;
+    sessionFields: number;
+    counters: number;
+  };
+}
+
+/** Phases of a TCP session (native/nat/tcp.h). */
+export const TCP_PHASES = ["opening", "established", "half-closed", "closing", "time-wait", "reset"] as const;
+export type TcpPhase = (typeof TCP_PHASES)[number];
+
+/** Numbers that both languages build memory by. */
+export const LAYOUT = {
+  batchMagic: 0x6e617001,
+  headerBytes: 64,
+  descriptorBytes: 32,
+  sessionFields: 18,
+  counters: 47,
+} as const;
+
+function load(): Addon {
+  // Tests run the same suite against a build with sanitizers.
+  const path = process.env["NAPT_NATIVE"] ?? join(__dirname, "..", "build", "Release", "napt.node");
+  if (!existsSync(path)) {
+    throw new NatError(
+      "NAT_ERR_NATIVE",
+      `the native addon is missing: ${path}; run "npm install" to build it`,
+    );
+  }
+  const addon = require(path) as Addon;
+  const { layout } = addon;
+  const tables: [string, readonly string[], readonly string[]][] = [
+    ["verdicts", VERDICTS, layout.verdicts],
+    ["directions", DIRECTIONS, layout.directions],
+    ["reasons", REASONS, layout.reasons],
+    ["tcpPhases", TCP_PHASES, layout.tcpPhases],
+  ];
+  const differing = tables.filter(([, ours, theirs]) => ours.join() !== theirs.join()).map(([name]) => name);
+  for (const key of Object.keys(LAYOUT) as (keyof typeof LAYOUT)[]) {
+    if (LAYOUT[key] !== layout[key]) differing.push(`${key} (${LAYOUT[key]}, addon ${layout[key]})`);
+  }
+  if (differing.length > 0) {
+    throw new NatError(
+      "NAT_ERR_NATIVE",
+      `the native addon is of another version (${differing.join(", ")} differ); run "npm run build"`,
+    );
+  }
+  return addon;
+}
+
+/** The loaded addon. */
+export const native: Addon = load();

@@ -1,0 +1,83 @@
+import { LAYOUT } from "./native.js";
+import { DIRECTIONS, type DropReason, REASONS } from "./verdict.js";
+
+/** What a `Nat` has counted since it was made. in = out + all drops + held. */
+export interface NatStats {
+  readonly packets: {
+    readonly in: number;
+    /** Forwarded or passed, released fragments included. */
+    readonly out: number;
+    /** Of `out`: left untouched. */
+    readonly passed: number;
+    /** Fragments that wait now for their first one. */
+    readonly held: number;
+    /** By direction; "none" for packets that concern neither side. */
+    readonly outbound: number;
+    readonly inbound: number;
+    readonly hairpin: number;
+    /** ICMP errors that the NAT sent itself; not in `out`. */
+    readonly originated: number;
+  };
+  /** Bytes handed in and out, captured lengths. */
+  readonly bytes: { readonly in: number; readonly out: number };
+  /** Forwarded packets. */
+  readonly protocols: { readonly tcp: number; readonly udp: number; readonly icmp: number };
+  readonly sessions: {
+    readonly created: number;
+    readonly expired: number;
+    /** By `conntrack.delete` or `reconfigure`. */
+    readonly deleted: number;
+    readonly active: number;
+    /** The most at one time. */
+    readonly peak: number;
+  };
+  /** Dropped packets by reason; reasons that never occurred are left out. */
+  readonly drops: Readonly<Partial<Record<DropReason, number>>>;
+}
+
+// The order of native/nat/stats.h.
+const AT = {
+  in: 0,
+  bytesIn: 1,
+  out: 2,
+  bytesOut: 3,
+  passed: 4,
+  held: 5,
+  directions: 6,
+  protocols: 14,
+} as const;
+const SESSIONS = 17;
+const ORIGINATED = 22;
+const DROPS = LAYOUT.counters - REASONS.length;
+
+/** Gives the core's counters their names. */
+export function statsOf(counters: Float64Array): NatStats {
+  const at = (index: number) => counters[index] ?? 0;
+  const direction = (name: (typeof DIRECTIONS)[number]) => at(AT.directions + DIRECTIONS.indexOf(name));
+  const drops: Partial<Record<DropReason, number>> = {};
+  REASONS.forEach((reason, index) => {
+    if (reason !== "none" && at(DROPS + index) > 0) drops[reason] = at(DROPS + index);
+  });
+  return {
+    packets: {
+      in: at(AT.in),
+      out: at(AT.out),
+      passed: at(AT.passed),
+      held: at(AT.held),
+      outbound: direction("outbound"),
+      inbound: direction("inbound"),
+      hairpin: direction("hairpin"),
+      originated: at(ORIGINATED),
+    },
+    bytes: { in: at(AT.bytesIn), out: at(AT.bytesOut) },
+    protocols: { tcp: at(AT.protocols), udp: at(AT.protocols + 1), icmp: at(AT.protocols + 2) },
+    sessions: {
+      created: at(SESSIONS),
+      expired: at(SESSIONS + 1),
+      deleted: at(SESSIONS + 2),
+      active: at(SESSIONS + 3),
+      peak: at(SESSIONS + 4),
+    },
+    drops,
+  };
+}
