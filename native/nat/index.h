@@ -9,6 +9,7 @@
 #pragma once
 
 #include "nat/arena.h"
+#include "nat/random.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -20,6 +21,12 @@ namespace napt {
 /// the key can't choose colliding endpoints.
 struct HashKey {
   uint64_t a, b, c;
+
+  /// Draws a key; a seed as poor as 1 makes one as good as any.
+  static HashKey from(Seed seed) {
+    Random random({~seed.low, ~seed.high});
+    return {random.next(), random.next(), random.next()};
+  }
 };
 inline uint64_t foldedMultiply(uint64_t x, uint64_t y) {
   const auto product = static_cast<unsigned __int128>(x) * y;

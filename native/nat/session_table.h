@@ -13,8 +13,7 @@ class SessionTable {
   static constexpr uint32_t kNone = Index::kNone;
   static constexpr uint32_t kMost = 1u << 26;
 
-  explicit SessionTable(Seed seed)
-      : key_{seed.low, seed.high, seed.low ^ ~seed.high}, timers(links_) {}
+  explicit SessionTable(Seed seed) : key_(HashKey::from(seed)), timers(links_) {}
 
   /// Reserves room for `capacity` sessions; false when the system refuses.
   bool reserve(uint32_t capacity) {
