@@ -110,6 +110,12 @@ export class Conntrack implements Iterable<Session> {
     return this.#locate(key) ? decode(this.#row, 0) : null;
   }
 
+  /** The live session in a slot, as a batch's descriptors name it (less one), or null. */
+  at(slot: number): Session | null {
+    const [filled] = this.#engine.read(slot, this.#row);
+    return filled === 1 && this.#row[0] === slot ? decode(this.#row, 0) : null;
+  }
+
   /** All live sessions that a predicate picks. */
   filter(predicate: (session: Session) => boolean): Session[] {
     return [...this].filter(predicate);

@@ -94,7 +94,7 @@ export const LAYOUT = {
 
 function load(): Addon {
   // Tests run the same suite against a build with sanitizers.
-  const path = process.env["NAPT_NATIVE"] ?? join(__dirname, "..", "build", "Release", "napt.node");
+  const path = process.env.NAPT_NATIVE ?? join(__dirname, "..", "build", "Release", "napt.node");
   if (!existsSync(path)) {
     throw new NatError(
       "NAT_ERR_NATIVE",
