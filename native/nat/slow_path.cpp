@@ -38,12 +38,13 @@ Reason reasonOf(Kind kind) {
 
 Result Translator::translate(const PacketView& packet, uint32_t tag, uint64_t now) {
   if (now > now_) now_ = now;
-  if (sessions_.timers.isBehind(now_) || !pendingSyns_.empty()) advance(now_, 64);
   return process(packet, tag);
 }
 
 Result Translator::process(const PacketView& packet, uint32_t tag) {
   tag_ = tag;
+  sweepCredit_ += kSweepPerPacket;
+  if (!pendingSyns_.empty()) answerSyns(now_);
   const Parsed parsed = parse(packet, config_.verifyHeaderChecksum);
   Route route;
   Result result;
@@ -261,6 +262,11 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
 
 /// Makes a session; where something has run out, ends what is due and tries once more.
 Reason Translator::open(const Opening& opening, uint32_t& slot) {
+  // Every packet pays for looking at a few sessions, and the next new one spends it: so sweeping
+  // keeps up with traffic, and what is free does not depend on how packets were grouped into calls.
+  constexpr uint32_t kMostAtOnce = 4096;
+  if (sessions_.timers.isBehind(now_)) advance(now_, std::min(sweepCredit_, kMostAtOnce));
+  sweepCredit_ = 0;
   const Reason reason = tryOpen(opening, slot);
   if (reason == Reason::None || !reclaim()) return reason;
   return tryOpen(opening, slot);

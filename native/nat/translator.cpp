@@ -89,10 +89,7 @@ struct BatchRun {
 void Translator::translateBatch(Descriptor* descriptors, uint32_t count, uint8_t* bytes,
                                 size_t length, uint64_t now) {
   if (now > now_) now_ = now;
-  if (sessions_.timers.isBehind(now_) || !pendingSyns_.empty()) {
-    tag_ = 0;
-    advance(now_, 64 + 2 * count);
-  }
+  if (!pendingSyns_.empty()) answerSyns(now_);
   BatchRun run{*this, descriptors, bytes, length, now, {}, {}, {}, {}};
   for (uint32_t first = 0; first < count; first += kBlock) {
     run.block(first, std::min(kBlock, count - first));
@@ -330,7 +327,9 @@ void BatchRun::block(uint32_t first, uint32_t count) {
     Lane& lane = lanes[i];
     if (lane.now > nat.now_) nat.now_ = lane.now;
     Result result;
-    if (!fast(lane, result)) {
+    if (fast(lane, result)) {
+      nat.sweepCredit_ += Translator::kSweepPerPacket;
+    } else {
       const PacketView packet{lane.p, lane.length, lane.wire, lane.partial};
       result = nat.process(packet, d[i].tag);
     }

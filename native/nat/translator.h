@@ -87,6 +87,8 @@ class Translator {
   bool reserve();
   bool adoptSession(Translator& old, uint32_t from);
 
+  static constexpr uint32_t kSweepPerPacket = 4;
+
   struct Route {
     Direction direction = Direction::None;
     uint32_t own = PublicAddresses::kNone;  // the public address it is sent to
@@ -163,7 +165,8 @@ class Translator {
   PacketList outbox_;
   PacketList pendingSyns_;  // RFC 5382, REQ-4: answered after six seconds
   uint64_t now_ = 0;
-  uint32_t tag_ = 0;  // of the packet under way
+  uint32_t tag_ = 0;          // of the packet under way
+  uint32_t sweepCredit_ = 0;  // sessions that the next new session may look at for expiry
   uint64_t icmpTokens_ = 0, icmpTokensAt_ = 0;
 };
 
