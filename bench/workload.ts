@@ -4,9 +4,8 @@ import { DESCRIPTOR, DESCRIPTOR_WORDS, type PacketBatch } from "../src/index.js"
 
 /** Bytes of an IPv4 packet in a 64-byte Ethernet frame. */
 export const PACKET_BYTES = 50;
-const SLOT_BYTES = 64;
-/** A template keeps a packet's header before its payload: what a slot is filled with again. */
-const HEADER_BYTES = 40;
+/** Bytes from one packet of a batch to the next. */
+export const SLOT_BYTES = 64;
 
 /** One packet of every flow, half TCP and half UDP, as they come from inside or outside. */
 export interface Templates {
@@ -35,17 +34,16 @@ function seal(packet: Uint8Array): void {
 }
 
 /** The outbound packet of a flow: 1,000 source ports a host, one remote endpoint each. */
-function writeFlow(packet: Uint8Array, flow: number): void {
-  packet.fill(0x5a, HEADER_BYTES);
+export function writeFlow(packet: Uint8Array, flow: number): void {
   const host = Math.floor(flow / 1000);
   const tcp = flow % 2 === 1;
+  packet.fill(0x5a, 28, PACKET_BYTES);
   packet.set([0x45, 0, 0, PACKET_BYTES, 0x12, 0x34, 0x40, 0, 64, tcp ? 6 : 17, 0, 0]);
   packet.set([10, (host >>> 16) & 255, (host >>> 8) & 255, host & 255], 12);
   packet.set([198, 51, 100, flow % 250], 16);
   const port = 2000 + (flow % 1000);
   packet.set([port >>> 8, port & 255, 1, 187], 20);
   packet.set(tcp ? [0, 0, 1, 0, 0, 0, 1, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0] : [0, 30, 0, 0], 24);
-  if (!tcp) packet.fill(0x5a, 28, HEADER_BYTES);
   seal(packet);
 }
 
@@ -103,52 +101,40 @@ export function layOut(batch: PacketBatch, stride: number): void {
   }
 }
 
+/** Packets in a stream: more than caches hold. */
+const STREAM_PACKETS = 1 << 20;
+
 /**
- * A loop of batches over random flows. Each slot is filled from its flow's template by whole words, which is the
- * least that whoever receives packets has to do.
+ * Batch after batch of packets of random flows. The stream is laid out beforehand, so that filling a batch is one
+ * copy of memory, the least that whoever receives packets has to do.
  */
 export class Replay {
-  readonly #batch: PacketBatch;
-  readonly #words: BigUint64Array;
-  readonly #templates: BigUint64Array[];
-  readonly #order: Uint32Array;
+  readonly #slots: Uint8Array;
+  readonly #stream: Uint8Array;
+  readonly #batchBytes: number;
   #at = 0;
 
   /** @param sources templates to mix evenly */
-  constructor(batch: PacketBatch, sources: Templates[], packets = 1 << 20) {
-    this.#batch = batch;
+  constructor(batch: PacketBatch, sources: readonly Templates[]) {
     layOut(batch, SLOT_BYTES);
     batch.count = batch.slots;
-    this.#words = new BigUint64Array(batch.buffer, batch.bytes.byteOffset, (batch.slots * SLOT_BYTES) / 8);
-    this.#templates = sources.map(({ bytes }) => new BigUint64Array(bytes.buffer));
-    const flows = sources[0]!.flows;
+    this.#batchBytes = batch.slots * SLOT_BYTES;
+    this.#slots = batch.bytes.subarray(0, this.#batchBytes);
+    this.#stream = new Uint8Array(STREAM_PACKETS * SLOT_BYTES);
     let random = 0x2545f491;
-    this.#order = Uint32Array.from({ length: packets }, () => {
+    for (let i = 0; i < STREAM_PACKETS; i++) {
       random ^= random << 13;
       random ^= random >>> 17;
       random ^= random << 5;
-      return (random >>> 0) % flows;
-    });
+      const { bytes, flows } = sources[i % sources.length]!;
+      const from = ((random >>> 0) % flows) * SLOT_BYTES;
+      this.#stream.set(bytes.subarray(from, from + SLOT_BYTES), i * SLOT_BYTES);
+    }
   }
 
   /** Fills the batch with the next packets. */
   fill(): void {
-    const words = this.#words;
-    const order = this.#order;
-    const slots = this.#batch.slots;
-    const kinds = this.#templates.length;
-    for (let i = 0; i < slots; i++) {
-      const template = this.#templates[i % kinds]!;
-      const from = order[this.#at + i]! * 8;
-      const to = i * 8;
-      words[to] = template[from]!;
-      words[to + 1] = template[from + 1]!;
-      words[to + 2] = template[from + 2]!;
-      words[to + 3] = template[from + 3]!;
-      words[to + 4] = template[from + 4]!;
-      words[to + 5] = template[from + 5]!;
-      words[to + 6] = template[from + 6]!;
-    }
-    this.#at = (this.#at + slots) % (order.length - slots);
+    this.#slots.set(this.#stream.subarray(this.#at, this.#at + this.#batchBytes));
+    this.#at = (this.#at + this.#batchBytes) % this.#stream.length;
   }
 }

@@ -1,6 +1,6 @@
 import { formatIpv4, parseIpv4 } from "./config/cidr.js";
 import { NatError } from "./errors.js";
-import { type Engine, LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
+import { closedEngine, type Engine, LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
 
 /** Protocols that sessions have. */
 export type SessionProtocol = "tcp" | "udp" | "icmp";
@@ -74,7 +74,7 @@ function decode(row: Float64Array, at: number): Session {
  * ports back early when no packets come.
  */
 export class Conntrack implements Iterable<Session> {
-  readonly #engine: Engine;
+  #engine: Engine;
   readonly #clock: () => number;
   readonly #row = new Float64Array(FIELDS);
   #timer: NodeJS.Timeout | undefined;
@@ -161,6 +161,12 @@ export class Conntrack implements Iterable<Session> {
   stopSweeping(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** @internal The `Nat` is closed. */
+  close(): void {
+    this.stopSweeping();
+    this.#engine = closedEngine;
   }
 
   #locate({ protocol, inside, remote }: SessionKey): boolean {

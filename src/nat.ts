@@ -4,7 +4,7 @@ import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
 import { Conntrack, checkTime } from "./conntrack.js";
 import { NatError } from "./errors.js";
-import { type Engine, LAYOUT, type NativeBatch, native } from "./native.js";
+import { closedEngine, type Engine, guarded, LAYOUT, type NativeBatch, native } from "./native.js";
 import { type BatchOptions, PacketBatch } from "./packet-batch.js";
 import { type NatStats, statsOf } from "./stats.js";
 import { type Verdict, verdictOf } from "./verdict.js";
@@ -59,12 +59,11 @@ const NO_OPTIONS: TranslateOptions = {};
 export class Nat {
   /** The sessions. */
   readonly conntrack: Conntrack;
-  readonly #engine: Engine;
+  #engine: Engine;
   readonly #clock: () => number;
   readonly #batches = new WeakMap<PacketBatch, NativeBatch>();
   #config: ResolvedNatConfig;
   #pending = 0;
-  #closed = false;
 
   /**
    * @throws ConfigError when the config is not right
@@ -75,7 +74,8 @@ export class Nat {
       throw new NatError("NAT_ERR_ARGUMENT", "clock: expected a function that gives ms");
     this.#config = parseConfig(config);
     this.#clock = clock;
-    this.#engine = new native.Engine(compileConfig(this.#config), seedWords(seed));
+    const words = seedWords(seed);
+    this.#engine = guarded(() => new native.Engine(compileConfig(this.#config), words));
     this.conntrack = new Conntrack(this.#engine, clock);
   }
 
@@ -93,6 +93,9 @@ export class Nat {
   translate(packet: Uint8Array, options: TranslateOptions = NO_OPTIONS): Verdict {
     const { now = this.#clock(), wireLength = 0, tag = 0, flags = 0 } = options;
     checkTime(now);
+    if (!(packet instanceof Uint8Array)) {
+      throw new NatError("NAT_ERR_ARGUMENT", "packet: expected a Uint8Array or Buffer with one IPv4 packet");
+    }
     const packed = this.#engine.translate(packet, now, wireLength, flags, tag);
     // Only says that something waits; `pending` counts when asked.
     this.#pending = packed & PENDING_BIT;
@@ -116,7 +119,6 @@ export class Nat {
     checkTime(now);
     const memory = this.#batches.get(batch);
     if (memory === undefined) {
-      this.#checkOpen();
       throw new NatError("NAT_ERR_BATCH", "the batch is not from this Nat; make one with nat.batch()");
     }
     const pending = this.#engine.translateBatch(memory, now);
@@ -163,26 +165,22 @@ export class Nat {
    * @throws ConfigError
    */
   reconfigure(config: NatConfig): void {
-    this.#checkOpen();
+    const { reconfigure } = this.#engine; // throws first when closed
     const resolved = parseConfig(config);
-    this.#engine.reconfigure(compileConfig(resolved));
+    guarded(() => reconfigure.call(this.#engine, compileConfig(resolved)));
     this.#config = resolved;
   }
 
   /** Ends all sessions and gives the memory back. Any later call throws NAT_ERR_CLOSED; closing twice is fine. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.conntrack.stopSweeping();
+    if (this.#engine === closedEngine) return;
     this.#engine.close();
+    this.#engine = closedEngine;
+    this.conntrack.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  #checkOpen(): void {
-    if (this.#closed) throw new NatError("NAT_ERR_CLOSED", "this Nat is closed");
   }
 }
 

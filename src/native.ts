@@ -124,3 +124,20 @@ function load(): Addon {
 
 /** The loaded addon. */
 export const native: Addon = load();
+
+/** What stands in for the engine of a closed `Nat`: any use of it says so. */
+export const closedEngine = new Proxy({} as Engine, {
+  get() {
+    throw new NatError("NAT_ERR_CLOSED", "this Nat is closed");
+  },
+});
+
+/** Runs a call whose native errors carry one of our codes, and makes them ours. */
+export function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw code === "NAT_ERR_MEMORY" ? new NatError(code, message) : error;
+  }
+}

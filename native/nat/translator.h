@@ -88,6 +88,7 @@ class Translator {
   bool adoptSession(Translator& old, uint32_t from);
 
   static constexpr uint32_t kSweepPerPacket = 4;
+  static constexpr uint64_t kErrorBurst = 50;
 
   struct Route {
     Direction direction = Direction::None;
@@ -167,7 +168,7 @@ class Translator {
   uint64_t now_ = 0;
   uint32_t tag_ = 0;          // of the packet under way
   uint32_t sweepCredit_ = 0;  // sessions that the next new session may look at for expiry
-  uint64_t icmpTokens_ = 0, icmpTokensAt_ = 0;
+  uint64_t icmpTokens_ = kErrorBurst, icmpTokensAt_ = 0;
 };
 
 }  // namespace napt

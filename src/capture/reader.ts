@@ -18,6 +18,8 @@ export interface CaptureReaderOptions {
   readonly buffer: Uint8Array;
   /** Most records in one chunk. Default 16384. */
   readonly maxRecords?: number;
+  /** Awaited before the buffer is changed: for who still reads from chunks given before. */
+  readonly beforeRefill?: () => Promise<void>;
 }
 
 const DEFAULT_MAX_RECORDS = 16384;
@@ -35,6 +37,7 @@ export class CaptureReader {
   readonly #view: DataView;
   readonly #scanner: RecordScanner;
   readonly #chunk: CaptureChunk;
+  readonly #beforeRefill: () => Promise<void>;
   /** Offset in the file of the buffer's first byte. */
   #base = 0;
   /** `[#position, #filled)` of the buffer was read and not yet delivered. */
@@ -66,6 +69,7 @@ export class CaptureReader {
       new CaptureChunk(buffer, maxRecords, scanner.section),
       view,
       start,
+      options.beforeRefill ?? (async () => {}),
     );
   }
 
@@ -75,12 +79,14 @@ export class CaptureReader {
     chunk: CaptureChunk,
     view: DataView,
     start: CaptureStart,
+    beforeRefill: () => Promise<void>,
   ) {
     this.#source = source;
     this.#scanner = scanner;
     this.#chunk = chunk;
     this.#buffer = chunk.bytes;
     this.#view = view;
+    this.#beforeRefill = beforeRefill;
     this.#filled = start.filled;
     this.#ended = start.ended;
     this.#failure = start.failure;
@@ -127,6 +133,7 @@ export class CaptureReader {
 
   /** Moves the incomplete record to the buffer's front and reads on behind it. */
   async #fill(): Promise<void> {
+    await this.#beforeRefill();
     const buffer = this.#buffer;
     buffer.copyWithin(0, this.#position, this.#filled);
     this.#filled -= this.#position;

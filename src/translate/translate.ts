@@ -51,18 +51,24 @@ export interface TranslateResult {
 export async function translateCapture(job: TranslateJob): Promise<TranslateResult> {
   const started = performance.now();
   const batch = job.nat.batch({ slots: MOST_RECORDS, bytes: BUFFER_BYTES });
-  const reader = await CaptureReader.open(job.source, { buffer: batch.bytes, maxRecords: MOST_RECORDS });
+  let output: Output | null = null;
+  const reader = await CaptureReader.open(job.source, {
+    buffer: batch.bytes,
+    maxRecords: MOST_RECORDS,
+    beforeRefill: async () => output?.settle(),
+  });
   const sinks: ByteSink[] = [];
   try {
     const sink = await job.openOutput();
     sinks.push(sink);
+    output = new Output(sink);
     let both: BothSides | null = null;
     if (job.openBoth !== undefined) {
       const bothSink = await job.openBoth();
       sinks.push(bothSink);
       both = new BothSides(job.nat, bothSink);
     }
-    const translation = new Translation(job, batch, new Output(sink), both);
+    const translation = new Translation(job, batch, output, both);
     for (let chunk = await reader.next(); chunk !== null; chunk = await reader.next()) {
       await translation.run(chunk);
       job.onProgress?.(translation.packets);
@@ -76,6 +82,7 @@ export async function translateCapture(job: TranslateJob): Promise<TranslateResu
       interrupted: job.signal?.aborted ?? false,
     };
   } catch (error) {
+    await output?.settle().catch(() => {});
     for (const open of sinks) await open.abort();
     throw error;
   }
@@ -143,7 +150,7 @@ class Translation {
     this.#nat.flush();
     this.#collect(null, 0);
     for (const record of this.#lateInsertions) await this.#out.write(record);
-    await this.#out.flush();
+    await this.#out.finish();
     await this.#both?.flush();
   }
 
