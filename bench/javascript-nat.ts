@@ -16,65 +16,49 @@ export class JavaScriptNat {
     while (size < flows * 2) size *= 2;
     this.#mask = size - 1;
     this.#table = new Uint32Array(size * WORDS);
-    const view = new DataView(bytes.buffer);
+    const table = this.#table;
+    const words = new Uint32Array(bytes.buffer);
     for (let flow = 0; flow < flows; flow++) {
-      const at = flow * SLOT_BYTES;
-      const slot = this.#slot(
-        view.getUint32(at + 12),
-        view.getUint32(at + 16),
-        view.getUint32(at + 20),
-        bytes[at + 9]!,
-      );
-      this.#table.set(
-        [
-          view.getUint32(at + 12),
-          view.getUint32(at + 16),
-          view.getUint32(at + 20),
-          bytes[at + 9]! | 0x100,
-          (0xcb007100 + (flow & 0xff)) >>> 0,
-          1024 + (flow % 64_000),
-        ],
-        slot,
-      );
+      const [, , , source = 0, destination = 0, ports = 0] = words.subarray(flow * (SLOT_BYTES / 4));
+      const protocol = bytes[flow * SLOT_BYTES + 9]!;
+      const slot = this.#slot(source, destination, ports, protocol);
+      const address = (0x007100cb | ((flow & 0xff) << 24)) >>> 0;
+      table.set([source, destination, ports, protocol | 0x100, address, 1024 + (flow % 64_000)], slot);
     }
   }
 
   /** Translates `count` packets that lie a slot apart; returns how many it knew. */
   translate(packets: Uint8Array, count: number): number {
     const table = this.#table;
+    // Words as they lie: one's complement sums don't mind byte order.
+    const halves = new Uint16Array(packets.buffer, packets.byteOffset, (count * SLOT_BYTES) / 2);
+    const words = new Uint32Array(packets.buffer, packets.byteOffset, (count * SLOT_BYTES) / 4);
     this.#now++;
     let known = 0;
     for (let i = 0; i < count; i++) {
-      const p = i * SLOT_BYTES;
-      if (
-        packets[p] !== 0x45 ||
-        (packets[p + 6]! & 0x3f) !== 0 ||
-        packets[p + 7] !== 0 ||
-        packets[p + 8]! < 2
-      )
+      const h = i * (SLOT_BYTES / 2);
+      const w = i * (SLOT_BYTES / 4);
+      const timeAndProtocol = halves[h + 4]!;
+      if ((halves[h]! & 0xff) !== 0x45 || (halves[h + 3]! & 0xff3f) !== 0 || (timeAndProtocol & 0xff) < 2)
         continue;
-      let sum = 0;
-      for (let at = p; at < p + 20; at += 2) sum += (packets[at]! << 8) | packets[at + 1]!;
+      let sum = halves[h]! + halves[h + 1]! + halves[h + 2]! + halves[h + 3]! + timeAndProtocol;
+      sum += halves[h + 5]! + halves[h + 6]! + halves[h + 7]! + halves[h + 8]! + halves[h + 9]!;
       sum = (sum & 0xffff) + (sum >>> 16);
       if ((sum & 0xffff) + (sum >>> 16) !== 0xffff) continue;
-      const source = word(packets, p + 12);
-      const slot = this.#slot(source, word(packets, p + 16), word(packets, p + 20), packets[p + 9]!);
+      const protocol = timeAndProtocol >>> 8;
+      const source = words[w + 3]!;
+      const slot = this.#slot(source, words[w + 4]!, words[w + 5]!, protocol);
       if (table[slot + 3] === 0) continue;
       const address = table[slot + 4]!;
       const port = table[slot + 5]!;
-      const sourcePort = (packets[p + 20]! << 8) | packets[p + 21]!;
       const addresses =
         (~(source >>> 16) & 0xffff) + (~source & 0xffff) + (address >>> 16) + (address & 0xffff);
-      const transport = p + (packets[p + 9] === 6 ? 36 : 26);
-      adjust(packets, transport, addresses + (~sourcePort & 0xffff) + port);
-      adjust(packets, p + 10, addresses + 0xfeff);
-      packets[p + 8]!--;
-      packets[p + 12] = address >>> 24;
-      packets[p + 13] = address >>> 16;
-      packets[p + 14] = address >>> 8;
-      packets[p + 15] = address;
-      packets[p + 20] = port >>> 8;
-      packets[p + 21] = port;
+      const transport = h + (protocol === 6 ? 18 : 13);
+      halves[transport] = adjusted(halves[transport]!, addresses + (~halves[h + 10]! & 0xffff) + port);
+      halves[h + 5] = adjusted(halves[h + 5]!, addresses + 0xfffe);
+      halves[h + 4] = timeAndProtocol - 1;
+      words[w + 3] = address;
+      halves[h + 10] = port;
       table[slot + 6] = this.#now;
       table[slot + 7]!++;
       known++;
@@ -103,15 +87,10 @@ export class JavaScriptNat {
   }
 }
 
-function word(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-}
-
 /** RFC 1624, equation 3. */
-function adjust(bytes: Uint8Array, at: number, delta: number): void {
-  let sum = (~((bytes[at]! << 8) | bytes[at + 1]!) & 0xffff) + delta;
+function adjusted(checksum: number, delta: number): number {
+  let sum = (~checksum & 0xffff) + delta;
   sum = (sum & 0xffff) + (sum >>> 16);
   sum = (sum & 0xffff) + (sum >>> 16);
-  bytes[at] = ~sum >>> 8;
-  bytes[at + 1] = ~sum;
+  return ~sum & 0xffff;
 }

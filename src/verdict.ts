@@ -38,6 +38,33 @@ export const REASONS = [
 ] as const;
 export type DropReason = Exclude<(typeof REASONS)[number], "none">;
 
+/** What each drop reason says, for people. */
+export const REASON_MEANINGS: Readonly<Record<DropReason, string>> = {
+  malformed: "lengths or a version that no packet can have",
+  "header-checksum": "the IPv4 header checksum is wrong (`verifyHeaderChecksum`)",
+  truncated: "cut before its ports by the capture",
+  "not-ipv4": "a frame of another protocol, by `unmatched`",
+  unmatched: "neither outbound nor inbound, or to no unicast destination, by `unmatched`",
+  "invalid-source": "from outside with an own or unroutable source",
+  "ttl-expired": "its TTL would reach 0",
+  "unsupported-protocol": "neither TCP, UDP nor an ICMP query or error",
+  "no-mapping": "nothing owns the port or identifier that it is for",
+  filtered: "the filtering behaviour does not let this remote in",
+  "tcp-no-session": "a TCP segment of no session that can't begin one",
+  "icmp-checksum": "an ICMP error with a wrong checksum, outside or in the packet it quotes",
+  "icmp-embedded": "an ICMP error that quotes too little, or another error",
+  "icmp-no-session": "an ICMP error about no known session",
+  "icmp-out-of-window": "an ICMP error about a TCP segment that was not sent lately",
+  "hairpinning-off": "from inside to a public endpoint (`hairpinning`)",
+  "ports-exhausted": "no port left for a new mapping",
+  "session-limit": "`limits.sessions` is reached",
+  "host-limit": "`limits.sessionsPerHost` is reached",
+  "fragment-tiny": "a fragment that splits the TCP header",
+  "fragment-limit": "no room to hold another fragment (`limits.fragments`)",
+  "fragment-timeout": "a held fragment whose first one never came (`timeouts.fragment`)",
+  "fragment-refused": "a fragment of a packet whose first one was dropped",
+};
+
 /** What became of one packet. The objects are frozen and shared: the same outcome is the same object. */
 export interface Verdict {
   readonly verdict: VerdictName;

@@ -8,7 +8,17 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(root, "build-sanitized");
 const compile = spawnSync(
   "npx",
-  ["cmake-js", "compile", "--out", out, "--generator", "Ninja", "--CDNAPT_SANITIZE=ON", "--log-level", "error"],
+  [
+    "cmake-js",
+    "compile",
+    "--out",
+    out,
+    "--generator",
+    "Ninja",
+    "--CDNAPT_SANITIZE=ON",
+    "--log-level",
+    "error",
+  ],
   { cwd: root, stdio: "inherit" },
 );
 if (compile.status !== 0) process.exit(compile.status ?? 1);

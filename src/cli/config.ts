@@ -16,7 +16,7 @@ export function registerConfig(program: Command): void {
     .command("config")
     .summary("check a config, or print the schema that it must follow")
     .description(
-      "Checks a config, in JSON or YAML, and prints it with every default filled in.\n" +
+      "Checks a config, in JSON or YAML, and prints it with every default filled in. " +
         "What it prints is a config, too. Faults are named one a line: the key, its value, what would be right.",
     )
     .argument("[file]", "the config to check; - reads standard input")

@@ -1,6 +1,5 @@
 // `napt demo`: the founding story, without root and without a network.
-import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { tellStory } from "../demo/demo.js";
 
 /** ms between lines, so that the story takes about ten seconds. */
@@ -16,8 +15,8 @@ export function registerDemo(program: Command): void {
     .command("demo")
     .summary("watch a virtual machine's packets go through the NAT")
     .description(
-      "Plays a small capture through the engine and shows each packet on both sides: a ping from a\n" +
-        "virtual machine, a stranger refused, a name looked up, a page fetched, and the sessions that\n" +
+      "Plays a small capture through the engine and shows each packet on both sides: a ping from a " +
+        "virtual machine, a stranger refused, a name looked up, a page fetched, and the sessions that " +
         "come of it. Needs neither root nor a network; takes about ten seconds.",
     )
     .option("--fast", "without pauses, as when the output is no terminal")

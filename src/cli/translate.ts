@@ -14,8 +14,8 @@ import { Progress } from "./progress.js";
 
 interface TranslateOptions {
   readonly output: string;
-  readonly inside: string[];
-  readonly outside: string[];
+  readonly inside?: string[];
+  readonly outside?: string[];
   readonly config?: string;
   readonly report?: string;
   readonly both?: string;
@@ -27,16 +27,16 @@ interface TranslateOptions {
 const DAMAGED = 1;
 const INTERRUPTED = 130;
 
-const collect = (value: string, list: string[]) => [...list, value];
+const collect = (value: string, list: string[] = []) => [...list, value];
 
 export function registerTranslate(program: Command): void {
   program
     .command("translate")
     .summary("translate a capture")
     .description(
-      "Runs a pcap or pcapng capture through the NAT, with the capture's timestamps as the clock.\n" +
-        "Packets from an inside prefix leave with an outside address; packets to an outside address\n" +
-        "come in where a mapping and the filtering rule let them. Dropped packets are absent from\n" +
+      "Runs a pcap or pcapng capture through the NAT, with the capture's timestamps as the clock. " +
+        "Packets from an inside prefix leave with an outside address; packets to an outside address " +
+        "come in where a mapping and the filtering rule let them. Dropped packets are absent from " +
         "the output. A summary goes to standard error.",
     )
     .argument("<in>", "the capture; - reads standard input; a name ending in .gz is uncompressed")
@@ -44,8 +44,8 @@ export function registerTranslate(program: Command): void {
       "-o, --output <out>",
       "where the result goes, in the input's format; - is standard output",
     )
-    .option("--inside <cidr>", "a prefix that is inside; may be given several times", collect, [])
-    .option("--outside <addr>", "a public address; several make a pool", collect, [])
+    .option("--inside <cidr>", "a prefix that is inside; may be given several times", collect)
+    .option("--outside <addr>", "a public address; several make a pool", collect)
     .option("--config <file>", "all other settings, JSON or YAML (see `napt config --help`)")
     .option("--report <file>", "write the counts as JSON; - is standard output")
     .option("--both <file>", "also write a pcapng of both sides, each packet with session and verdict")
@@ -183,7 +183,10 @@ async function writeReport(path: string, report: TranslateReport): Promise<void>
 }
 
 /** The config file with the flags in place of its keys. */
-function configOf({ config, inside, outside }: TranslateOptions, command: Command): ResolvedNatConfig {
+function configOf(
+  { config, inside = [], outside = [] }: TranslateOptions,
+  command: Command,
+): ResolvedNatConfig {
   const flags: Partial<NatConfig> = {
     ...(inside.length > 0 ? { inside } : {}),
     ...(outside.length > 0 ? { outside } : {}),

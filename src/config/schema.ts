@@ -184,7 +184,7 @@ export const natConfigSchema = section({
   ttl: choice("decrement", "keep").default("decrement").describe("What happens to a translated packet's TTL"),
   icmpErrors: flag()
     .default(false)
-    .describe("Send ICMP errors of one's own: time exceeded, prohibited, fragmentation needed"),
+    .describe("Send ICMP errors of one's own: time exceeded, prohibited, port unreachable"),
   inboundRefresh: flag().default(false).describe("Let inbound UDP packets, too, keep a session alive"),
   tcpPickup: flag()
     .default(true)

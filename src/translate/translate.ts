@@ -14,7 +14,7 @@ import { BothSides } from "./both.js";
 import { Output } from "./output.js";
 import type { TranslateReport } from "./report.js";
 
-const BUFFER_BYTES = 4 << 20;
+const BUFFER_BYTES = 2 << 20;
 const MOST_RECORDS = 1024;
 /** A descriptor's delay has 32 bits of nanoseconds: a batch spans no more. */
 const LONGEST_BATCH = 2 ** 32;

@@ -1,0 +1,38 @@
+// What README.md says is so.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { README, withGeneratedParts } from "../support/readme.js";
+
+const text = readFileSync(README, "utf8");
+const blocks = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
+const INDEX = require.resolve("../../src/index.ts");
+
+/** Runs code with `require("napt")` meaning this package. */
+function run(code: string): string {
+  const script = code.replace('require("napt")', `require(${JSON.stringify(INDEX)})`);
+  return execFileSync(process.execPath, ["--import", "tsx", "-e", script], { encoding: "utf8" });
+}
+
+describe("README", () => {
+  test("has the config table and the drop reasons as they are (npm run docs)", () => {
+    assert.equal(text, withGeneratedParts(text));
+  });
+
+  test("has an example of ten lines that prints what its comments say", () => {
+    const example = blocks[0] ?? "";
+    assert.ok(example.trim().split("\n").length <= 11);
+    const promised = [...example.matchAll(/console\.log\(.*\);\s*\/\/ (.*)/g)].map((match) => match[1]);
+    assert.equal(promised.length, 3);
+    assert.deepEqual(run(example).trim().split("\n"), promised);
+  });
+
+  test("has a batch example that runs", () => {
+    const setup = (blocks[0] ?? "").split("console.log")[0];
+    const output = run(
+      `${setup}\nconst now = 1; const send = () => {};\n${blocks[1]}\nconsole.log(batch.verdict(0).direction);`,
+    );
+    assert.match(output, /outbound\n$/);
+  });
+});
