@@ -25,7 +25,7 @@ export interface Session {
   readonly state: TcpPhase | null;
   /** A forward or a 1:1 mapping made its binding, which never expires. */
   readonly permanent: boolean;
-  /** Who sent the first packet (TCP; otherwise "inside" unless the binding is permanent). */
+  /** When it was made, to 134 ms, in ms of the caller's clock. */
   readonly createdAt: number;
   /** When its idle time began, in ms of the caller's clock. */
   readonly lastSeen: number;

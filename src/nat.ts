@@ -87,7 +87,7 @@ export class Nat {
   /**
    * Translates one IPv4 packet in place; the bytes of a dropped one stay as they are. Convenient, but each call
    * crosses into native code: for packet rates use a batch.
-   * @param packet from its IPv4 header on; the options are read by position of the header alone
+   * @param packet from its IPv4 header on; bytes behind the packet's own length (padding) are left alone
    * @throws NatError NAT_ERR_ARGUMENT, NAT_ERR_CLOSED
    */
   translate(packet: Uint8Array, options: TranslateOptions = NO_OPTIONS): Verdict {
@@ -152,7 +152,7 @@ export class Nat {
     this.#pending = this.#engine.flush();
   }
 
-  /** What was counted so far. */
+  /** What was counted so far. Sessions that are due count as active until they are swept (`conntrack.size` does). */
   get stats(): NatStats {
     const counters = new Float64Array(LAYOUT.counters);
     this.#engine.readStats(counters);

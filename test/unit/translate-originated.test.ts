@@ -1,0 +1,185 @@
+// Packets that the NAT puts into a capture by itself: ICMP errors and released fragments.
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { CaptureReader } from "../../src/capture/reader.js";
+import { openSink } from "../../src/capture/sink.js";
+import { openSource } from "../../src/capture/source.js";
+import { PcapngWriter, PcapWriter } from "../../src/capture/writer.js";
+import { Nat, type NatConfig } from "../../src/index.js";
+import { translateCapture } from "../../src/translate/translate.js";
+import { decode, fragments, tcp, udp } from "../support/packets.js";
+
+const CONFIG: NatConfig = { inside: ["192.168.226.0/24"], outside: ["203.0.113.1"], icmpErrors: true };
+const GUEST_MAC = [2, 0, 0, 0, 0, 1];
+const ROUTER_MAC = [2, 0, 0, 0, 0, 2];
+const ETHERTYPE = [8, 0];
+
+interface Frame {
+  time: number;
+  bytes: Uint8Array;
+}
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "napt-translate-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+/** A frame as the guest's network card sees it. */
+function frame(time: number, packet: Uint8Array, fromGuest = true): Frame {
+  const [to, from] = fromGuest ? [ROUTER_MAC, GUEST_MAC] : [GUEST_MAC, ROUTER_MAC];
+  return { time, bytes: Uint8Array.from([...to, ...from, ...ETHERTYPE, ...packet]) };
+}
+
+async function write(path: string, frames: Frame[], format: "pcap" | "pcapng"): Promise<void> {
+  const sink = await openSink(path);
+  const pcapng = format === "pcapng" ? new PcapngWriter(sink) : null;
+  const writer = pcapng ?? new PcapWriter(sink, { linkType: 1 });
+  pcapng?.addInterface({ linkType: 1 });
+  for (const { time, bytes } of frames) {
+    const seconds = 1_700_000_000 + Math.floor(time);
+    const nanos = Math.round((time % 1) * 1e6) * 1000;
+    if (writer instanceof PcapngWriter) writer.packet(0, bytes, seconds, nanos);
+    else writer.packet(bytes, seconds, nanos);
+  }
+  await writer.flush();
+  await sink.close();
+}
+
+async function read(path: string): Promise<Frame[]> {
+  const source = await openSource(path);
+  const reader = await CaptureReader.open(source, { buffer: new Uint8Array(1 << 20) });
+  const frames: Frame[] = [];
+  for (let chunk = await reader.next(); chunk !== null; chunk = await reader.next()) {
+    for (let i = 0; i < chunk.count; i++) {
+      const start = chunk.dataStart[i]!;
+      const time = chunk.timeSeconds[i]! - 1_700_000_000 + chunk.timeNanos[i]! / 1e9;
+      frames.push({ time, bytes: chunk.bytes.slice(start, start + chunk.capLength[i]!) });
+    }
+  }
+  assert.equal(reader.damage, null);
+  await source.close();
+  return frames;
+}
+
+async function translate(frames: Frame[], config: NatConfig = CONFIG, format: "pcap" | "pcapng" = "pcap") {
+  const input = join(directory, "in");
+  const output = join(directory, "out");
+  await write(input, frames, format);
+  using nat = new Nat(config, { seed: 1 });
+  const source = await openSource(input);
+  const { report } = await translateCapture({ nat, source, openOutput: () => openSink(output) });
+  await source.close();
+  return { report, frames: await read(output), bytes: readFileSync(output) };
+}
+
+const ipOf = ({ bytes }: Frame) => decode(bytes.subarray(14));
+const question = (fields: { ttl?: number; src?: string } = {}) =>
+  udp({ src: "192.168.226.135:4000", dst: "198.51.100.7:53", payload: "question", ...fields });
+
+describe("translate puts in", () => {
+  for (const format of ["pcap", "pcapng"] as const) {
+    test(`a time exceeded behind its cause, framed back to the sender (${format})`, async () => {
+      const expiring = question({ ttl: 1 });
+      const { report, frames } = await translate(
+        [frame(0, question()), frame(1.5, expiring), frame(2, question())],
+        CONFIG,
+        format,
+      );
+      assert.deepEqual(report.packets, { in: 3, out: 2, passed: 0, held: 0, originated: 1 });
+      assert.deepEqual(report.drops, { "ttl-expired": 1 });
+      assert.equal(frames.length, 3);
+      const error = frames[1]!;
+      assert.equal(error.time, 1.5);
+      assert.deepEqual([...error.bytes.subarray(0, 12)], [...GUEST_MAC, ...ROUTER_MAC]);
+      const { src, dst, body } = ipOf(error);
+      assert.deepEqual([src, dst], ["203.0.113.1", "192.168.226.135"]);
+      assert.ok(body.kind === "icmp" && body.type === 11);
+      assert.deepEqual(Buffer.from(body.payload), Buffer.from(expiring));
+    });
+  }
+
+  test("the answer to an unsolicited SYN six seconds later", async () => {
+    const syn = tcp({ src: "198.51.100.9:99", dst: "203.0.113.1:5000", flags: "S" });
+    const { report, frames } = await translate([
+      frame(0, syn, false),
+      frame(5.9, question()),
+      frame(7, question()),
+    ]);
+    assert.equal(report.packets.originated, 1);
+    assert.equal(frames.length, 3);
+    const at = frames.findIndex((f) => ipOf(f).dst === "198.51.100.9");
+    assert.equal(frames[at]!.time, 6);
+    assert.ok(at >= 1, "not before its time");
+    assert.deepEqual([...frames[at]!.bytes.subarray(0, 12)], [...ROUTER_MAC, ...GUEST_MAC]);
+  });
+
+  test("that answer at the end of a short capture", async () => {
+    const syn = tcp({ src: "198.51.100.9:99", dst: "203.0.113.1:5000", flags: "S" });
+    const { frames } = await translate([frame(0, syn, false)]);
+    assert.equal(frames.length, 1);
+    assert.equal(frames[0]!.time, 6);
+    const { body } = ipOf(frames[0]!);
+    assert.ok(body.kind === "icmp" && body.type === 3 && body.code === 3);
+  });
+
+  test("nothing unless it is told to", async () => {
+    const syn = tcp({ src: "198.51.100.9:99", dst: "203.0.113.1:5000", flags: "S" });
+    const { report, frames } = await translate([frame(0, syn, false), frame(1, question({ ttl: 1 }))], {
+      ...CONFIG,
+      icmpErrors: false,
+    });
+    assert.equal(report.packets.originated, 0);
+    assert.equal(frames.length, 0);
+  });
+
+  test("fragments behind the first one they waited for, with their own times and padding", async () => {
+    const whole = udp({
+      src: "192.168.226.135:4000",
+      dst: "198.51.100.7:53",
+      payload: new Uint8Array(64),
+      id: 9,
+    });
+    const [first, second, third] = fragments(whole, [24, 48]).map((piece, i) => {
+      const padded = new Uint8Array(piece.length + 6).fill(0xee);
+      padded.set(piece);
+      return frame(i, padded);
+    }) as [Frame, Frame, Frame];
+    const late = { ...first, time: 3 };
+    const { report, frames } = await translate([third, second, late, frame(4, question())]);
+    assert.deepEqual(report.packets, { in: 4, out: 4, passed: 0, held: 0, originated: 0 });
+    assert.deepEqual(
+      frames.map((f) => [f.time, ipOf(f).fragmentOffset]),
+      [
+        [3, 0],
+        [2, 48],
+        [1, 24],
+        [4, 0],
+      ],
+    );
+    for (const f of frames) {
+      assert.equal(ipOf(f).src, "203.0.113.1");
+      if (f.time < 4) assert.ok(f.bytes.subarray(-6).every((byte) => byte === 0xee));
+    }
+  });
+
+  test("no orphans: they are drops after their time, held before", async () => {
+    const whole = udp({
+      src: "192.168.226.135:4000",
+      dst: "198.51.100.7:53",
+      payload: new Uint8Array(64),
+      id: 9,
+    });
+    const [, orphan] = fragments(whole, [32]) as [Uint8Array, Uint8Array];
+    const early = await translate([frame(0, orphan), frame(29.9, question())]);
+    assert.equal(early.report.packets.held, 1);
+    assert.deepEqual(early.report.drops, {});
+    const late = await translate([frame(0, orphan), frame(30, question())]);
+    assert.equal(late.report.packets.held, 0);
+    assert.deepEqual(late.report.drops, { "fragment-timeout": 1 });
+    assert.equal(late.report.packets.in, late.report.packets.out + 1);
+  });
+});
