@@ -93,9 +93,14 @@ uint32_t Bindings::findDynamic(const Key& key) const {
   return found == kNone ? kNone : first(found);
 }
 
+/// Whether a new host could get a port of an address.
+bool Bindings::hasRoom(uint32_t space, uint32_t address) const {
+  return pool_.free(space, address) != 0 && (!blocks_.enabled() || blocks_.free(address) != 0);
+}
+
 uint32_t Bindings::pairedAddress(uint32_t space, const Host& host) const {
   const uint32_t count = addresses_.pool();
-  const auto usable = [&](uint32_t a) { return pool_.free(space, a) != 0; };
+  const auto usable = [&](uint32_t a) { return hasRoom(space, a); };
   // The least loaded of a few; of many, the better of two, so that hosts spread evenly.
   constexpr uint32_t kFew = 16;
   if (count <= kFew) {
@@ -121,20 +126,33 @@ int32_t Bindings::portOf(const Key& key, uint32_t host, uint32_t address, Random
   const uint32_t space = portSpace(key.protocol());
   const bool query = key.protocol() == kIcmp;
   const PortWish wish{swap16(key.insidePort()), config_.parity && !query, !query};
-  if (!blocks_.enabled()) {
-    const PublicAddress& range = addresses_[address];
-    return pool_.find(space, address, range.low, range.high, wish, config_, random);
-  }
-  for (uint32_t at = hosts[host].blocks; at != 0; at = blocks_[at - 1].next) {
-    const PortBlock& block = blocks_[at - 1];
-    if (block.address != address) continue;
-    const int32_t port = pool_.find(space, address, block.low, block.high, wish, config_, random);
+  const auto within = [&](uint32_t low, uint32_t high, PortQuality quality) {
+    return pool_.find(space, address, low, high, wish, quality, config_, random);
+  };
+  for (const PortQuality quality : kPortQualities) {
+    int32_t port = -1;
+    if (!blocks_.enabled()) {
+      port = within(addresses_[address].low, addresses_[address].high, quality);
+    }
+    for (uint32_t at = hosts[host].blocks; at != 0 && port < 0; at = blocks_[at - 1].next) {
+      const PortBlock& block = blocks_[at - 1];
+      if (block.address == address) port = within(block.low, block.high, quality);
+    }
     if (port >= 0) return port;
   }
-  const uint32_t fresh = blocks_.allocate(hosts[host], host, address, config_.randomPorts, random);
+  if (!blocks_.enabled()) return -1;
+  const auto hasPort = [&](uint32_t low, uint32_t high) {
+    return pool_.anyFree(space, address, low, high);
+  };
+  const uint32_t fresh =
+      blocks_.allocate(hosts[host], host, address, config_.randomPorts, random, hasPort);
   if (fresh == kNone) return -1;
-  const PortBlock& block = blocks_[fresh];
-  return pool_.find(space, address, block.low, block.high, wish, config_, random);
+  const uint32_t low = blocks_[fresh].low, high = blocks_[fresh].high;
+  for (const PortQuality quality : kPortQualities) {
+    const int32_t port = within(low, high, quality);
+    if (port >= 0) return port;
+  }
+  return -1;
 }
 
 Reason Bindings::choose(const Key& key, uint32_t hostSlot, PublicEndpoint& out, Random& random) {
@@ -188,7 +206,7 @@ bool Bindings::attach(uint32_t slot) {
   if ((s.flags & kPermanent) != 0) return true;
   const PublicEndpoint e = endpointOf(s);
   const bool permits = config_.filtering == Behaviour::AddressDependent;
-  if (permits && !permits_.add(s.protocol, e, s.remote)) return false;
+  if (permits && !permits_.add(s.protocol, e, s.remote, slot)) return false;
   uint32_t& entry = map_.at(s.protocol, e);
   if (entry != 0) {
     // Second in the list: the first one keys the mapping, and stays.
@@ -255,18 +273,6 @@ void Bindings::releaseHost(uint32_t slot) {
   if (host.isPaired) hostsPaired_[host.paired]--;
   while (host.blocks != 0) blocks_.release(host.blocks - 1, hosts);
   hosts.release(slot);
-}
-
-bool Bindings::admits(uint8_t protocol, PublicEndpoint e, uint32_t remote) const {
-  switch (config_.filtering) {
-    case Behaviour::EndpointIndependent:
-      return true;
-    case Behaviour::AddressDependent:
-      return permits_.allows(protocol, e, remote);
-    case Behaviour::AddressAndPortDependent:
-      return false;
-  }
-  return false;
 }
 
 }  // namespace napt

@@ -57,8 +57,32 @@ class Bindings {
   /// Forgets a host without sessions: its pairing, and a block that was given but never used.
   void releaseHost(uint32_t host);
 
-  /// Whether the filtering behaviour lets a remote address in that has no session.
-  bool admits(uint8_t protocol, PublicEndpoint e, uint32_t remote) const;
+  /// Whether the filtering behaviour lets a remote in that has no session; `isLive(slot)` tells a
+  /// session from one that is due.
+  template <class IsLive>
+  bool admits(uint8_t protocol, PublicEndpoint e, uint32_t remote, IsLive isLive) {
+    if (config_.filtering != Behaviour::AddressDependent) {
+      return config_.filtering == Behaviour::EndpointIndependent;
+    }
+    uint32_t* witness = permits_.witness(protocol, e, remote);
+    if (witness == nullptr) return false;
+    const auto stands = [&](uint32_t slot) {
+      const Session& s = sessions_[slot];
+      return s.protocol == protocol && s.remote == remote && s.address == e.address &&
+             s.publicPort == swap16(e.port) && isLive(slot);
+    };
+    if (stands(*witness)) return true;
+    // It has ended; another session of the binding may stand for it. Bounded, as a remote asks.
+    uint32_t budget = 256;
+    for (uint32_t at = map_.at(protocol, e); at != 0 && budget != 0; budget--) {
+      if (stands(at - 1)) {
+        *witness = at - 1;
+        return true;
+      }
+      at = sessions_.links(at - 1).bindingNext;
+    }
+    return false;
+  }
 
   Hosts hosts;
 
@@ -66,6 +90,7 @@ class Bindings {
   uint64_t hashOf(const Session& s) const;
   uint64_t hashOf(const Key& key) const;
   bool sameBinding(const Session& first, const Key& key) const;
+  bool hasRoom(uint32_t space, uint32_t address) const;
   uint32_t pairedAddress(uint32_t space, const Host& host) const;
   int32_t portOf(const Key& key, uint32_t host, uint32_t address, Random& random);
   static uint32_t code(PublicEndpoint e) { return uint32_t{e.address} << 16 | e.port; }

@@ -70,6 +70,7 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
     result.reason = Reason::IcmpOutOfWindow;
     return result;
   }
+  if (route.direction != Direction::Inbound) outer.id = outboundId(packet, parsed, outer);
   rewriteQuoted(packet, parsed, quoted, inner);
   rewriteHeader(packet, outer, config_.decrementTtl);
   result.verdict = Verdict::Forwarded;
@@ -82,13 +83,14 @@ Reason Translator::quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& 
   const Parsed& q = quoted.parsed;
   const uint32_t own = addresses_.find(q.source);
   if (own == PublicAddresses::kNone) return Reason::IcmpNoSession;
-  const PublicEndpoint e{static_cast<uint16_t>(own), swap16(q.sourcePort)};
+  // Of a hairpinned packet `to` has the outer half put back already, a query's identifier too.
+  const PublicEndpoint e{static_cast<uint16_t>(own), swap16(to.sourcePort)};
   uint32_t inside;
   uint16_t port;
   bool permanent = true;
   if (addresses_[own].isStatic) {
     inside = addresses_[own].inside;
-    port = q.sourcePort;
+    port = to.sourcePort;
   } else if (const Forward* f = bindings_.at(q.protocol, e).forward; f != nullptr) {
     inside = f->inside;
     port = swap16(f->insidePort);
@@ -99,7 +101,6 @@ Reason Translator::quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& 
     port = sessions_[head].insidePort;
     permanent = false;
   }
-  // `to` has the destination as the inside host knew it (a hairpinned one is translated by now).
   const uint16_t remote = remotePort(q, to.destinationPort);
   slot = lookup(Key::of(inside, to.destination, port, remote, q.protocol));
   if (slot != kNone) {

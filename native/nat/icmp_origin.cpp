@@ -10,7 +10,7 @@ namespace napt {
 namespace {
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kErrorEvery = kSecond / 1000;  // at most 1,000 a second
-constexpr uint64_t kSynWait = 6 * kSecond;  // RFC 5382, REQ-4
+constexpr uint64_t kSynWait = 6 * kSecond;        // RFC 5382, REQ-4
 constexpr uint32_t kPendingSyns = 64;
 constexpr uint32_t kLargest = 576;  // RFC 1812, 4.3.2.3
 constexpr uint32_t kHeaders = kIpHeader + kIcmpHeader;

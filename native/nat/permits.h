@@ -13,19 +13,22 @@ class Permits {
 
   bool reserve(uint32_t capacity) { return permits_.reserve(capacity) && index_.reserve(capacity); }
 
-  bool allows(uint8_t protocol, PublicEndpoint e, uint32_t remote) const {
-    return find({protocol, e, remote}) != Index::kNone;
+  /// A session that stands for the permit: the one that was added or named last. Null if nothing
+  /// permits this remote. The caller sees whether it still lives, and may name another.
+  uint32_t* witness(uint8_t protocol, PublicEndpoint e, uint32_t remote) {
+    const uint32_t slot = find({protocol, e, remote});
+    return slot == Index::kNone ? nullptr : &permits_[slot].witness;
   }
 
   /// A session with this remote began. False when there is no room.
-  bool add(uint8_t protocol, PublicEndpoint e, uint32_t remote) {
+  bool add(uint8_t protocol, PublicEndpoint e, uint32_t remote, uint32_t session) {
     const Entry entry{protocol, e, remote};
     uint32_t slot = find(entry);
     if (slot == Index::kNone) {
       slot = free_ != 0 ? free_ - 1 : used_;
       if (slot >= permits_.capacity()) return false;
       const uint32_t next = free_ != 0 ? permits_[slot].sessions : 0;
-      permits_[slot] = {entry, 0};
+      permits_[slot] = {entry, 0, session};
       const auto hashOf = [this](uint32_t at) { return hash(permits_[at].entry); };
       if (!index_.insert(hash(entry), slot, hashOf)) return false;
       if (free_ != 0) {
@@ -35,6 +38,7 @@ class Permits {
       }
     }
     permits_[slot].sessions++;
+    permits_[slot].witness = session;
     return true;
   }
 
@@ -61,6 +65,7 @@ class Permits {
   struct Permit {
     Entry entry;
     uint32_t sessions;  // of a free slot: the next free one
+    uint32_t witness;   // slot of a session with this remote
   };
 
   uint64_t hash(const Entry& e) const {

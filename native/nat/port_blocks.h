@@ -24,23 +24,29 @@ class PortBlocks {
     if (size == 0) return true;
     perAddress_ = 65536 / size + 1;
     const uint64_t all = uint64_t{perAddress_} * addresses.size();
+    taken_.assign(addresses.size(), 0);
     return owners_.reserve(all) && blocks_.reserve(all < most ? all : most);
   }
 
   bool enabled() const { return size_ != 0; }
   PortBlock& operator[](uint32_t slot) { return blocks_[slot]; }
 
+  /// Blocks of an address that nobody has.
+  uint32_t free(uint32_t address) const { return blocksOf(address) - taken_[address]; }
+
   /// Gives the host a free block of a public address, found from a random start; kNone if none.
-  uint32_t allocate(Host& host, uint32_t hostSlot, uint32_t address, bool atRandom,
-                    Random& random) {
-    const PublicAddress& range = (*addresses_)[address];
-    if (range.low > range.high) return Index::kNone;
-    const uint32_t count = (uint32_t{range.high} - range.low + 1) / size_;
-    if (count == 0) return Index::kNone;
+  /// `hasPort(low, high)` tells whether a block is any use: forwards may own all of its ports.
+  template <class HasPort>
+  uint32_t allocate(Host& host, uint32_t hostSlot, uint32_t address, bool atRandom, Random& random,
+                    HasPort hasPort) {
+    const uint32_t count = blocksOf(address);
+    if (free(address) == 0) return Index::kNone;
+    const uint32_t first = (*addresses_)[address].low;
     const uint32_t start = atRandom ? random.below(count) : 0;
     for (uint32_t i = 0; i < count; i++) {
       const uint32_t number = start + i < count ? start + i : start + i - count;
-      if (owners_[size_t{address} * perAddress_ + number] == 0) {
+      const uint32_t low = first + number * size_;
+      if (owners_[size_t{address} * perAddress_ + number] == 0 && hasPort(low, low + size_ - 1)) {
         return give(host, hostSlot, address, number);
       }
     }
@@ -71,11 +77,17 @@ class PortBlocks {
     while (*link != slot + 1) link = &blocks_[*link - 1].next;
     *link = block.next;
     owner({block.address, block.low}) = 0;
+    taken_[block.address]--;
     block.next = free_;
     free_ = slot + 1;
   }
 
  private:
+  uint32_t blocksOf(uint32_t address) const {
+    const PublicAddress& range = (*addresses_)[address];
+    return range.low > range.high ? 0 : (uint32_t{range.high} - range.low + 1) / size_;
+  }
+
   uint32_t give(Host& host, uint32_t hostSlot, uint32_t address, uint32_t number) {
     const uint32_t slot = free_ != 0 ? free_ - 1 : used_;
     if (slot >= blocks_.capacity()) return Index::kNone;
@@ -85,6 +97,7 @@ class PortBlocks {
       used_++;
     }
     owners_[size_t{address} * perAddress_ + number] = slot + 1;
+    taken_[address]++;
     const uint32_t low = (*addresses_)[address].low + number * size_;
     blocks_[slot] = {hostSlot,
                      host.blocks,
@@ -105,6 +118,7 @@ class PortBlocks {
   uint32_t size_ = 0, perAddress_ = 0;
   Arena<uint32_t> owners_;  // for each block of each address: its slot plus one
   Arena<PortBlock> blocks_;
+  std::vector<uint32_t> taken_;  // by address: blocks in use
   uint32_t used_ = 0, free_ = 0;
 };
 

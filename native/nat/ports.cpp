@@ -42,26 +42,26 @@ int32_t PortPool::search(PortSet& set, uint32_t low, uint32_t high, uint32_t par
 }
 
 int32_t PortPool::find(uint32_t space, uint32_t address, uint32_t low, uint32_t high,
-                       const PortWish& wish, const Config& config, Random& random) {
+                       const PortWish& wish, PortQuality quality, const Config& config,
+                       Random& random) {
   PortSet& set = get(space, address);
   if (set.count() == 0) return -1;
-  if (config.preservePorts && wish.port >= low && wish.port <= high && set.contains(wish.port)) {
+  const bool preserved = quality == PortQuality::All && config.preservePorts;
+  if (preserved && wish.port >= low && wish.port <= high && set.contains(wish.port)) {
     return wish.port;
   }
-  const bool wellKnown = wish.port < kWellKnown;
-  const uint32_t classLow = wish.classes && !wellKnown ? std::max(low, kWellKnown) : low;
-  const uint32_t classHigh = wish.classes && wellKnown ? std::min(high, kWellKnown - 1) : high;
-  const uint32_t parity = wish.parity ? uint32_t{kEven} << (wish.port & 1) : uint32_t{kBoth};
-
-  int32_t port = search(set, classLow, classHigh, parity, config.randomPorts, random);
-  if (port < 0 && wish.parity) {
-    port = search(set, classLow, classHigh, kBoth, config.randomPorts, random);
+  const bool sameClass = quality == PortQuality::All || quality == PortQuality::Class;
+  const bool sameParity = quality == PortQuality::All || quality == PortQuality::Parity;
+  if (wish.classes && sameClass) {
+    if (wish.port < kWellKnown) {
+      high = std::min(high, kWellKnown - 1);
+    } else {
+      low = std::max(low, kWellKnown);
+    }
   }
-  // "Parity or port class exhausted: any port."
-  if (port < 0 && wish.classes) {
-    port = search(set, low, high, parity, config.randomPorts, random);
-    if (port < 0) port = search(set, low, high, kBoth, config.randomPorts, random);
-  }
+  const uint32_t parities =
+      wish.parity && sameParity ? uint32_t{kEven} << (wish.port & 1) : uint32_t{kBoth};
+  const int32_t port = search(set, low, high, parities, config.randomPorts, random);
   if (port >= 0 && !config.randomPorts) set.cursor = static_cast<uint16_t>(port + 1);
   return port;
 }

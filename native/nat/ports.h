@@ -105,6 +105,11 @@ struct PortWish {
   bool classes;   // keep to its side of 1024 (RFC 4787, REQ-3a)
 };
 
+/// How much of a wish a port has to meet; tried in this order.
+enum class PortQuality : uint8_t { All, Class, Parity, Any };
+constexpr PortQuality kPortQualities[] = {PortQuality::All, PortQuality::Class, PortQuality::Parity,
+                                          PortQuality::Any};
+
 class PortPool {
  public:
   bool reserve(const PublicAddresses& addresses) {
@@ -123,10 +128,15 @@ class PortPool {
   void give(uint32_t space, PublicEndpoint e) { get(space, e.address).add(e.port); }
   bool isFree(uint32_t space, PublicEndpoint e) { return get(space, e.address).contains(e.port); }
 
-  /// Finds a free port of an address within [low, high]: class and parity first, then any.
-  /// -1 if there is none. Does not take it.
+  /// Whether any port within [low, high] is free.
+  bool anyFree(uint32_t space, uint32_t address, uint32_t low, uint32_t high) {
+    const PortSet& set = get(space, address);
+    return set.next(0, low, high) >= 0 || set.next(1, low, high) >= 0;
+  }
+
+  /// Finds a free port of an address within [low, high]; -1 if there is none. Does not take it.
   int32_t find(uint32_t space, uint32_t address, uint32_t low, uint32_t high, const PortWish& wish,
-               const Config& config, Random& random);
+               PortQuality quality, const Config& config, Random& random);
 
  private:
   PortSet& get(uint32_t space, uint32_t address) {

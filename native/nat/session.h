@@ -15,6 +15,7 @@ enum SessionFlag : uint8_t {
   kTimeoutMask = 7,  // its Timeout class
   kSeenOutside = 8,  // the remote has sent a segment: end[kIn] counts
   kSeenInside = 16,  // the inside host has sent one: end[kOut] counts
+  kHairpinned = 32,  // the remote is one of our own endpoints: such packets come from inside only
   kBothWays = 64,    // ICMP: queries may come from either side (1:1 mapping)
   kPermanent = 128,  // its binding is configured: a forward or a 1:1 mapping
 };

@@ -147,6 +147,8 @@ Reason Translator::route(const PacketView& packet, const Parsed& parsed, const R
     to.source = addresses_[s.address].address;
     to.sourcePort = s.publicPort;
     if (parsed.protocol == kIcmp) to.destinationPort = s.publicPort;
+    // A hairpinned packet has left by now, whether or not the other half lets it in again.
+    account(outbound, segment, kOut, parsed.total);
     slot = outbound;
   }
   if (route.direction != Direction::Outbound) {
@@ -161,14 +163,16 @@ Reason Translator::route(const PacketView& packet, const Parsed& parsed, const R
       slot = leg.slot;
     }
   }
-  if (outbound != kNone) {
-    account(outbound, segment, kOut, parsed.total);
-    if (!isAtomic(packet)) {
-      to.id = identifications_.assign(parsed.id, parsed.source, to.source, to.destination,
-                                      parsed.protocol, now_, random_);
-    }
-  }
+  if (outbound != kNone) to.id = outboundId(packet, parsed, to);
   return Reason::None;
+}
+
+/// The identification that a packet leaves with (RFC 6864).
+uint16_t Translator::outboundId(const PacketView& packet, const Parsed& parsed,
+                                const Endpoints& to) {
+  if (isAtomic(packet)) return parsed.id;
+  return identifications_.assign(parsed.id, parsed.source, to.source, to.destination,
+                                 parsed.protocol, now_, random_);
 }
 
 Reason Translator::outboundSession(const Parsed& parsed, const Segment& segment, uint32_t& slot) {
@@ -243,7 +247,8 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
     const PublicEndpoint own = endpointOf(sessions_[leg.slot]);
     if (own.address == e.address && own.port == e.port) return Reason::None;
   }
-  if (!bindings_.admits(parsed.protocol, e, from.source)) return Reason::Filtered;
+  const auto live = [this](uint32_t at) { return isLive(at); };
+  if (!bindings_.admits(parsed.protocol, e, from.source, live)) return Reason::Filtered;
   // With endpoint-dependent mapping the remote may have a session through another port: then, and
   // for UDP and ICMP always, the binding alone translates. No session is made by what the remote
   // sends, so it neither fills the table nor keeps the binding alive (RFC 4787, REQ-6).
@@ -317,6 +322,7 @@ Reason Translator::tryOpen(const Opening& opening, uint32_t& slot) {
                 : s.protocol == kTcp ? Timeout::TcpTransitory
                                      : Timeout::Icmp);
   if (permanent) s.flags |= kPermanent | kBothWays;
+  if (addresses_.find(s.remote) != PublicAddresses::kNone) s.flags |= kHairpinned;
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
   if (!bindings_.attach(slot)) {
     sessions_.erase(slot);

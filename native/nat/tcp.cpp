@@ -108,7 +108,7 @@ bool trackTcp(Session& s, Side side, const Segment& segment) {
   const bool inWindow = !seen || isInWindow(s, side, segment);
   if (syn) setScale(s, side, segment);
   if (!seen) learn(s, side, segment);
-  if ((s.flags & seenFlag(other)) == 0) {
+  if ((s.tcpState & ackBit(other)) == 0) {
     // Nobody has bounded this side yet.
     const uint32_t end = segment.sequence + spanOf(segment);
     if (isNotAfter(s.edge[side], end)) s.edge[side] = end;

@@ -269,6 +269,8 @@ bool BatchRun::outbound(Lane& lane, uint32_t slot) {
 
 bool BatchRun::inbound(Lane& lane, uint32_t slot) {
   Session& s = nat.sessions_[slot];
+  // Only hairpinned packets may come from an own endpoint; from outside it would be spoofed.
+  if ((s.flags & kHairpinned) != 0) return false;
   if (!nat.isLive(slot) || !track(lane, s, kIn)) return false;
   if (s.protocol == kTcp || nat.config_.inboundRefresh) s.last = nat.now_;
   rewrite(lane, s, kIn, 0);
@@ -385,8 +387,9 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       Session& s = sessions_[slot];
       s = was;
       s.address = e.address;
-      s.flags &= static_cast<uint8_t>(~(kPermanent | kBothWays));
+      s.flags &= static_cast<uint8_t>(~(kPermanent | kBothWays | kHairpinned));
       if (permanent) s.flags |= kPermanent | kBothWays;
+      if (addresses_.find(s.remote) != PublicAddresses::kNone) s.flags |= kHairpinned;
       const SessionLinks& links = old.sessions_.links(from);
       SessionLinks& now = sessions_.links(slot);
       now.created = links.created;

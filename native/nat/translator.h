@@ -114,6 +114,7 @@ class Translator {
   Result flow(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
   Reason route(const PacketView& packet, const Parsed& parsed, const Route& route,
                const Segment& segment, Endpoints& to, uint32_t& slot);
+  uint16_t outboundId(const PacketView& packet, const Parsed& parsed, const Endpoints& to);
   Reason outboundSession(const Parsed& parsed, const Segment& segment, uint32_t& slot);
   Reason inboundLeg(const Parsed& parsed, uint32_t own, const Endpoints& from,
                     const Segment& segment, Leg& leg);
