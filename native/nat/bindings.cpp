@@ -122,25 +122,31 @@ uint32_t Bindings::pairedAddress(uint32_t space, const Host& host) const {
   return kNone;
 }
 
-int32_t Bindings::portOf(const Key& key, uint32_t host, uint32_t address, Random& random) {
+int32_t Bindings::portOf(const Key& key, uint32_t host, uint32_t address, bool ideal,
+                         Random& random) {
   const uint32_t space = portSpace(key.protocol());
   const bool query = key.protocol() == kIcmp;
   const PortWish wish{swap16(key.insidePort()), config_.parity && !query, !query};
   const auto within = [&](uint32_t low, uint32_t high, PortQuality quality) {
     return pool_.find(space, address, low, high, wish, quality, config_, random);
   };
+  const PublicAddress& range = addresses_[address];
+  // Who wants a port preserved is content with another only where it can't be had at all.
+  const bool keepable = config_.preservePorts && wish.port >= range.low && wish.port <= range.high;
+  const PortQuality worst = !ideal     ? PortQuality::Any
+                            : keepable ? PortQuality::Same
+                                       : PortQuality::ClassAndParity;
   for (const PortQuality quality : kPortQualities) {
+    if (quality > worst) break;
     int32_t port = -1;
-    if (!blocks_.enabled()) {
-      port = within(addresses_[address].low, addresses_[address].high, quality);
-    }
+    if (!blocks_.enabled()) port = within(range.low, range.high, quality);
     for (uint32_t at = hosts[host].blocks; at != 0 && port < 0; at = blocks_[at - 1].next) {
       const PortBlock& block = blocks_[at - 1];
       if (block.address == address) port = within(block.low, block.high, quality);
     }
     if (port >= 0) return port;
   }
-  if (!blocks_.enabled()) return -1;
+  if (!blocks_.enabled() || (ideal && hosts[host].blocks != 0)) return -1;
   const auto hasPort = [&](uint32_t low, uint32_t high) {
     return pool_.anyFree(space, address, low, high);
   };
@@ -155,12 +161,13 @@ int32_t Bindings::portOf(const Key& key, uint32_t host, uint32_t address, Random
   return -1;
 }
 
-Reason Bindings::choose(const Key& key, uint32_t hostSlot, PublicEndpoint& out, Random& random) {
+Reason Bindings::choose(const Key& key, uint32_t hostSlot, bool ideal, PublicEndpoint& out,
+                        Random& random) {
   const uint32_t space = portSpace(key.protocol());
   Host& host = hosts[hostSlot];
   const uint32_t count = addresses_.pool();
   const auto take = [&](uint32_t address) {
-    const int32_t port = portOf(key, hostSlot, address, random);
+    const int32_t port = portOf(key, hostSlot, address, ideal, random);
     if (port < 0) return false;
     out = {static_cast<uint16_t>(address), static_cast<uint16_t>(port)};
     return true;
@@ -268,9 +275,27 @@ void Bindings::detach(uint32_t slot) {
   if (blocks_.enabled()) blocks_.bindingEnded(e, hosts);
 }
 
-void Bindings::releaseHost(uint32_t slot) {
-  Host& host = hosts[slot];
+void Bindings::unpair(Host& host) {
   if (host.isPaired) hostsPaired_[host.paired]--;
+  host.isPaired = false;
+}
+
+void Bindings::sessionBegan(uint32_t slot, const Session& session) {
+  hosts[slot].sessions++;
+  if ((session.flags & kPermanent) == 0) hosts[slot].pooled++;
+}
+
+void Bindings::sessionEnded(uint32_t slot, const Session& session) {
+  Host& host = hosts[slot];
+  host.sessions--;
+  if ((session.flags & kPermanent) == 0 && --host.pooled == 0) unpair(host);
+  releaseIdle(slot);
+}
+
+void Bindings::releaseIdle(uint32_t slot) {
+  Host& host = hosts[slot];
+  if (host.pooled == 0) unpair(host);
+  if (host.sessions != 0) return;
   while (host.blocks != 0) blocks_.release(host.blocks - 1, hosts);
   hosts.release(slot);
 }

@@ -43,8 +43,9 @@ class Bindings {
   /// it, or kNone.
   uint32_t findDynamic(const Key& key) const;
 
-  /// Chooses a free public endpoint for a new binding of this host. Takes nothing yet.
-  Reason choose(const Key& key, uint32_t host, PublicEndpoint& out, Random& random);
+  /// Chooses a free public endpoint for a new binding of this host. Takes nothing yet. When
+  /// `ideal`, only one that meets every wish, in a block that the host has, if it has any.
+  Reason choose(const Key& key, uint32_t host, bool ideal, PublicEndpoint& out, Random& random);
 
   /// Whether a host may have (or keep) this very endpoint for a dynamic binding: for sessions that
   /// are taken over from an earlier config.
@@ -54,8 +55,11 @@ class Bindings {
   bool attach(uint32_t slot);
   void detach(uint32_t slot);
 
-  /// Forgets a host without sessions: its pairing, and a block that was given but never used.
-  void releaseHost(uint32_t host);
+  /// A host got a session, or lost one. With its last one it is forgotten.
+  void sessionBegan(uint32_t host, const Session& session);
+  void sessionEnded(uint32_t host, const Session& session);
+  /// Forgets a host if it has no session: its pairing, and a block that was given but never used.
+  void releaseIdle(uint32_t host);
 
   /// Whether the filtering behaviour lets a remote in that has no session; `isLive(slot)` tells a
   /// session from one that is due.
@@ -92,7 +96,8 @@ class Bindings {
   bool sameBinding(const Session& first, const Key& key) const;
   bool hasRoom(uint32_t space, uint32_t address) const;
   uint32_t pairedAddress(uint32_t space, const Host& host) const;
-  int32_t portOf(const Key& key, uint32_t host, uint32_t address, Random& random);
+  int32_t portOf(const Key& key, uint32_t host, uint32_t address, bool ideal, Random& random);
+  void unpair(Host& host);
   static uint32_t code(PublicEndpoint e) { return uint32_t{e.address} << 16 | e.port; }
   static PublicEndpoint decode(uint32_t code) {
     return {static_cast<uint16_t>(code >> 16), static_cast<uint16_t>(code)};

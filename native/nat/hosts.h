@@ -9,6 +9,7 @@ namespace napt {
 struct Host {
   uint32_t address;   // network order
   uint32_t sessions;  // 0: the slot is free
+  uint32_t pooled;    // of them through ports of the pool; with none the pairing ends
   uint32_t blocks;    // its newest port block plus one; of a free slot: the next free one
   uint16_t paired;    // the public address, if `isPaired`
   bool isPaired;
@@ -37,7 +38,7 @@ class Hosts {
     slot = free_ != 0 ? free_ - 1 : used_;
     if (slot >= hosts_.capacity()) return kNone;
     const uint32_t next = free_ != 0 ? hosts_[slot].blocks : 0;
-    hosts_[slot] = Host{address, 0, 0, 0, false};
+    hosts_[slot] = Host{address, 0, 0, 0, 0, false};
     const auto hashOf = [this](uint32_t at) { return hash(hosts_[at].address); };
     if (!index_.insert(hash(address), slot, hashOf)) return kNone;
     if (free_ != 0) {
@@ -51,7 +52,7 @@ class Hosts {
   /// Forgets a host that has no session.
   void release(uint32_t slot) {
     index_.erase(hash(hosts_[slot].address), slot);
-    hosts_[slot] = Host{0, 0, free_, 0, false};
+    hosts_[slot] = Host{0, 0, 0, free_, 0, false};
     free_ = slot + 1;
   }
 

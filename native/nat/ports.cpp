@@ -46,12 +46,13 @@ int32_t PortPool::find(uint32_t space, uint32_t address, uint32_t low, uint32_t 
                        Random& random) {
   PortSet& set = get(space, address);
   if (set.count() == 0) return -1;
-  const bool preserved = quality == PortQuality::All && config.preservePorts;
-  if (preserved && wish.port >= low && wish.port <= high && set.contains(wish.port)) {
-    return wish.port;
+  if (quality == PortQuality::Same) {
+    const bool kept = config.preservePorts && wish.port >= low && wish.port <= high;
+    return kept && set.contains(wish.port) ? wish.port : -1;
   }
-  const bool sameClass = quality == PortQuality::All || quality == PortQuality::Class;
-  const bool sameParity = quality == PortQuality::All || quality == PortQuality::Parity;
+  const bool both = quality == PortQuality::ClassAndParity;
+  const bool sameClass = both || quality == PortQuality::Class;
+  const bool sameParity = both || quality == PortQuality::Parity;
   if (wish.classes && sameClass) {
     if (wish.port < kWellKnown) {
       high = std::min(high, kWellKnown - 1);

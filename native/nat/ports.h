@@ -106,8 +106,9 @@ struct PortWish {
 };
 
 /// How much of a wish a port has to meet; tried in this order.
-enum class PortQuality : uint8_t { All, Class, Parity, Any };
-constexpr PortQuality kPortQualities[] = {PortQuality::All, PortQuality::Class, PortQuality::Parity,
+enum class PortQuality : uint8_t { Same, ClassAndParity, Class, Parity, Any };
+constexpr PortQuality kPortQualities[] = {PortQuality::Same, PortQuality::ClassAndParity,
+                                          PortQuality::Class, PortQuality::Parity,
                                           PortQuality::Any};
 
 class PortPool {

@@ -265,19 +265,20 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
   return reason;
 }
 
-/// Makes a session; where something has run out, ends what is due and tries once more.
+/// Makes a session.
 Reason Translator::open(const Opening& opening, uint32_t& slot) {
   // Every packet pays for looking at a few sessions, and the next new one spends it: so sweeping
   // keeps up with traffic, and what is free does not depend on how packets were grouped into calls.
   constexpr uint32_t kMostAtOnce = 4096;
   if (sessions_.timers.isBehind(now_)) advance(now_, std::min(sweepCredit_, kMostAtOnce));
   sweepCredit_ = 0;
-  const Reason reason = tryOpen(opening, slot);
-  if (reason == Reason::None || !reclaim()) return reason;
-  return tryOpen(opening, slot);
+  if (tryOpen(opening, true, slot) == Reason::None) return Reason::None;
+  // Something has run out, if only ports of the right kind. What is due makes room first.
+  reclaim();
+  return tryOpen(opening, false, slot);
 }
 
-Reason Translator::tryOpen(const Opening& opening, uint32_t& slot) {
+Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   const Key& key = opening.key;
   PublicEndpoint e{};
   bool permanent = opening.permanent, chosen = true;
@@ -294,19 +295,18 @@ Reason Translator::tryOpen(const Opening& opening, uint32_t& slot) {
   if (sessions_.size() >= sessions_.capacity()) return Reason::SessionLimit;
   const uint32_t host = bindings_.hosts.obtain(key.inside());
   if (host == kNone) return Reason::SessionLimit;
-  const uint32_t held = bindings_.hosts[host].sessions;
   Reason reason = Reason::None;
-  if (config_.hostLimit != 0 && held >= config_.hostLimit) {
+  if (config_.hostLimit != 0 && bindings_.hosts[host].sessions >= config_.hostLimit) {
     reason = Reason::HostLimit;
   } else if (!chosen) {
-    reason = bindings_.choose(key, host, e, random_);
+    reason = bindings_.choose(key, host, ideal, e, random_);
   }
   if (reason == Reason::None) {
     slot = sessions_.insert(key);
     if (slot == kNone) reason = Reason::SessionLimit;
   }
   if (reason != Reason::None) {
-    if (held == 0) bindings_.releaseHost(host);
+    bindings_.releaseIdle(host);
     return reason;
   }
 
@@ -326,11 +326,11 @@ Reason Translator::tryOpen(const Opening& opening, uint32_t& slot) {
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
   if (!bindings_.attach(slot)) {
     sessions_.erase(slot);
-    if (held == 0) bindings_.releaseHost(host);
+    bindings_.releaseIdle(host);
     slot = kNone;
     return Reason::SessionLimit;
   }
-  bindings_.hosts[host].sessions++;
+  bindings_.sessionBegan(host, s);
   sessions_.timers.add(slot, deadlineOf(slot));
   stats.sessionsCreated++;
   stats.sessionsActive++;
@@ -393,11 +393,12 @@ uint32_t Translator::liveBinding(const Key& key) {
 }
 
 void Translator::removeSession(uint32_t slot, bool expired) {
-  const uint32_t host = bindings_.hosts.find(sessions_[slot].inside);
+  const Session& s = sessions_[slot];
+  const uint32_t host = bindings_.hosts.find(s.inside);
   bindings_.detach(slot);
+  bindings_.sessionEnded(host, s);
   sessions_.timers.remove(slot);
   sessions_.erase(slot);
-  if (--bindings_.hosts[host].sessions == 0) bindings_.releaseHost(host);
   stats.sessionsActive--;
   (expired ? stats.sessionsExpired : stats.sessionsDeleted)++;
 }
@@ -424,9 +425,9 @@ uint32_t Translator::sweep(uint64_t now, uint32_t budget) {
 
 /// Something has run out: ends what is due to the nanosecond. Bounded, as an attacker can ask for
 /// it with every packet.
-bool Translator::reclaim() {
+void Translator::reclaim() {
   constexpr uint32_t kBudget = 256;
-  return sweep(now_, kBudget) != 0;
+  sweep(now_, kBudget);
 }
 
 void Translator::count(const Result& result, uint32_t bytes, uint8_t protocol) {

@@ -380,7 +380,6 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
   if (!permanent && (configured || forward != nullptr || staticNow)) return false;
   const uint32_t host = bindings_.hosts.obtain(was.inside);
   if (host == Hosts::kNone) return false;
-  const bool newHost = bindings_.hosts[host].sessions == 0;
   if (permanent || bindings_.claim(was.protocol, e, host)) {
     const uint32_t slot = sessions_.insert(key);
     if (slot != kNone) {
@@ -398,7 +397,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
         now.byteCarry[side] = links.byteCarry[side];
       }
       if (bindings_.attach(slot)) {
-        bindings_.hosts[host].sessions++;
+        bindings_.sessionBegan(host, s);
         stats.sessionsActive++;
         sessions_.timers.add(slot, deadlineOf(slot));
         return true;
@@ -406,7 +405,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       sessions_.erase(slot);
     }
   }
-  if (newHost) bindings_.releaseHost(host);
+  bindings_.releaseIdle(host);
   return false;
 }
 

@@ -123,14 +123,14 @@ class Translator {
   Reason permanentLeg(const Parsed& parsed, PublicEndpoint e, const Key& key,
                       const Segment& segment, Leg& leg);
   Reason open(const Opening& opening, uint32_t& slot);
-  Reason tryOpen(const Opening& opening, uint32_t& slot);
+  Reason tryOpen(const Opening& opening, bool ideal, uint32_t& slot);
   void admit(uint32_t slot, const Segment& segment, Side side);
   void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
   uint32_t lookup(const Key& key);
   uint32_t liveHead(uint8_t protocol, PublicEndpoint e);
   uint32_t liveBinding(const Key& key);
   void removeSession(uint32_t slot, bool expired);
-  bool reclaim();
+  void reclaim();
   void count(const Result& result, uint32_t bytes, uint8_t protocol);
   bool mustDropForTtl(const PacketView& packet) const;
 
