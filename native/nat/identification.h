@@ -15,7 +15,7 @@ class Identifications {
  public:
   explicit Identifications(const HashKey& key) : key_(key) {}
 
-  bool reserve() { return uses_.reserve(kUses); }
+  bool reserve() { return sets_.reserve(kSets); }
 
   /// The identification to send for a datagram of `host` (all in network order).
   uint16_t assign(uint16_t id, uint32_t host, uint32_t publicAddress, uint32_t remote,
@@ -29,7 +29,7 @@ class Identifications {
   }
 
  private:
-  static constexpr uint32_t kUses = 16384;
+  static constexpr uint32_t kSets = 8192, kWays = 4;
   // The maximum datagram lifetime, taken as 2 minutes (RFC 6864, section 3).
   static constexpr uint64_t kLifetime = 120'000'000'000;
 
@@ -37,19 +37,31 @@ class Identifications {
     uint64_t key;
     uint32_t host, time;  // time in units of 2^27 ns
   };
+  /// A cache line: the last uses whose keys fall together.
+  struct alignas(64) Set {
+    Use ways[kWays];
+  };
 
   bool claim(uint16_t id, uint32_t host, uint32_t publicAddress, uint32_t remote, uint8_t protocol,
              uint64_t now) {
     const uint64_t key =
         hash128(remote | uint64_t{publicAddress} << 32, id | uint64_t{protocol} << 16, key_);
-    Use& use = uses_[key % kUses];
+    Set& set = sets_[key % kSets];
     const auto time = static_cast<uint32_t>(now >> 27);
-    if (use.key == key && use.host != host && time - use.time <= (kLifetime >> 27)) return false;
-    use = {key, host, time};
+    Use* oldest = &set.ways[0];
+    for (Use& use : set.ways) {
+      if (use.key == key) {
+        if (use.host != host && time - use.time <= (kLifetime >> 27)) return false;
+        oldest = &use;
+        break;
+      }
+      if (time - use.time > time - oldest->time) oldest = &use;
+    }
+    *oldest = {key, host, time};
     return true;
   }
 
-  Arena<Use> uses_;
+  Arena<Set> sets_;
   HashKey key_;
 };
 

@@ -52,7 +52,10 @@ async function main(): Promise<void> {
 /** Tells what went wrong, each line of it marked as ours, and sets the exit status. */
 function finish(error: unknown): void {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === "EPIPE") process.exit(); // whoever read stdout has enough; there is nobody to tell
+  if (code === "EPIPE") {
+    if (process.exitCode === undefined) process.exit(); // whoever read stdout has enough
+    return; // the command writes what must be whole, and tells by itself
+  }
   process.exitCode = exitStatus(error);
   if (error instanceof CommanderError) return; // it has printed its own message
   const { message, stack } = error as Error;

@@ -1,6 +1,7 @@
 // `napt translate`: a capture in, the same capture as the other side of a NAT sees it out.
 import { statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { openSink } from "../capture/sink.js";
 import { type ByteSource, openSource } from "../capture/source.js";
@@ -23,8 +24,8 @@ interface TranslateOptions {
   readonly quiet?: true;
 }
 
-/** Exit statuses beside those of main.ts: damaged input; ended by Ctrl-C as shells count it. */
-const DAMAGED = 1;
+/** Exit statuses: input damaged, or the output not whole; ended by Ctrl-C as shells count it. */
+const FAILED = 1;
 const INTERRUPTED = 130;
 
 const collect = (value: string, list: string[] = []) => [...list, value];
@@ -77,6 +78,17 @@ output failed; 2 wrong usage or config; 130 interrupted (the output is whole up 
 }
 
 async function run(input: string, options: TranslateOptions, config: ResolvedNatConfig): Promise<number> {
+  process.exitCode = FAILED; // should a closed pipe end us on the way
+  const result = await translate(input, options, config);
+  if (options.report !== undefined) await writeReport(options.report, result.report);
+  return conclude(input, options, result);
+}
+
+async function translate(
+  input: string,
+  options: TranslateOptions,
+  config: ResolvedNatConfig,
+): Promise<TranslateResult> {
   const nat = new Nat(config, options.seed === undefined ? {} : { seed: options.seed });
   const source = await openSource(input);
   const progress = new Progress(options.quiet ? null : source.size);
@@ -86,7 +98,7 @@ async function run(input: string, options: TranslateOptions, config: ResolvedNat
   process.once("SIGTERM", onSignal);
   try {
     const { both } = options;
-    const result = await translateCapture({
+    return await translateCapture({
       nat,
       source: abortable(source, stop.signal),
       openOutput: () => openSink(options.output),
@@ -98,13 +110,10 @@ async function run(input: string, options: TranslateOptions, config: ResolvedNat
         ),
       signal: stop.signal,
     });
-    progress.end();
-    if (options.report !== undefined) await writeReport(options.report, result.report);
-    return conclude(input, options, result);
   } catch (error) {
-    progress.end();
     throw named(error, input, options.output);
   } finally {
+    progress.end();
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
     await source.close().catch(() => {});
@@ -139,7 +148,7 @@ function conclude(input: string, { output, quiet }: TranslateOptions, result: Tr
     `napt: ${input}: damaged at offset ${damage.offset}: ${damage.message}\n` +
       `napt: ${output} holds what came before (${report.packets.in} packets)\n`,
   );
-  return DAMAGED;
+  return FAILED;
 }
 
 /** What happened, for people. */
@@ -206,9 +215,14 @@ function configOf(
 }
 
 /** Catches what would destroy or mix up data before anything is opened. */
-function checkPaths(input: string, { output, both, report }: TranslateOptions, command: Command): void {
+function checkPaths(
+  input: string,
+  { config, output, both, report }: TranslateOptions,
+  command: Command,
+): void {
   const named: [string, string | undefined][] = [
     ["the input", input],
+    ["--config", config],
     ["--output", output],
     ["--both", both],
     ["--report", report],
@@ -229,7 +243,7 @@ function fileKey(path: string): string {
     const { dev, ino, isFile } = statOf(path);
     return isFile ? `${dev}:${ino}` : `${path} ${Math.random()}`;
   } catch {
-    return path;
+    return resolve(path);
   }
 }
 

@@ -19,6 +19,8 @@ const MOST_RECORDS = 1024;
 /** A descriptor's delay has 32 bits of nanoseconds: a batch spans no more. */
 const LONGEST_BATCH = 2 ** 32;
 const NS_PER_MS = 1e6;
+/** ns after the capture's first packet: later times count as this one. */
+const LATEST = 9e12 * NS_PER_MS;
 /** Link headers remembered for ICMP errors that are sent later than their cause. */
 const MOST_SAMPLES = 1024;
 
@@ -111,7 +113,7 @@ class Translation {
   readonly #actions = new Uint8Array(MOST_RECORDS);
   readonly #recordOfSlot = new Uint32Array(MOST_RECORDS);
   /** Records of held fragments, by tag, with the offset of the IPv4 header. */
-  readonly #held = new Map<number, { record: Uint8Array; ipOffset: number }>();
+  readonly #held = new Map<number, { record: Uint8Array; ipOffset: number; captured: number }>();
   /** Link headers for errors that come later, by the tag of their cause. */
   readonly #samples = new Map<number, ReplySample>();
   readonly #unknownLinks = new Set<number>();
@@ -194,7 +196,8 @@ class Translation {
       return;
     }
     this.#firstSeconds ??= chunk.timeSeconds[i]!;
-    const time = (chunk.timeSeconds[i]! - this.#firstSeconds) * 1e9 + chunk.timeNanos[i]!;
+    const passed = (chunk.timeSeconds[i]! - this.#firstSeconds) * 1e9 + chunk.timeNanos[i]!;
+    const time = Math.min(passed, LATEST); // a file may claim any year
     const batch = this.#batch;
     if (batch.count > 0 && time - this.#base >= LONGEST_BATCH) this.#translate(chunk);
     if (batch.count === 0 && time > this.#base) this.#base = time;
@@ -245,7 +248,7 @@ class Translation {
     const start = chunk.recordStart[i]!;
     if (verdict === HELD) {
       const record = chunk.bytes.slice(start, chunk.recordEnd[i]!);
-      this.#held.set(tag, { record, ipOffset: at - start });
+      this.#held.set(tag, { record, ipOffset: at - start, captured: chunk.capLength[i]! });
     } else if (this.#nat.config.icmpErrors) {
       this.#samples.set(tag, sampleOf(chunk, i, at));
       if (this.#samples.size > MOST_SAMPLES) this.#samples.delete(this.#samples.keys().next().value!);
@@ -284,7 +287,7 @@ class Translation {
     this.#held.delete(packet.tag);
     if (packet.kind === "discarded" || held === undefined) return null;
     held.record.set(packet.packet, held.ipOffset);
-    return { bytes: held.record, captured: packet.packet.length, both: null };
+    return { bytes: held.record, captured: held.captured, both: null };
   }
 
   #timeOf(at: number): { seconds: number; nanos: number } {

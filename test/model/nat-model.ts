@@ -21,7 +21,6 @@ import {
   type Packet,
   PROTOCOL,
 } from "../support/packets.js";
-import { tolerates } from "./known.js";
 import {
   faultOfChoice,
   faultOfRefusal,
@@ -515,18 +514,11 @@ export class NatModel {
    * outbound half's state, so hosts that send to each other get through, as they would if both were outside.
    */
   private hairpin(flow: Flow, changes: Changes, observer: Observer): Ruling {
-    const before = this.findInside(flow.protocol, flow.src, flow.dst);
-    const untouched = before === undefined ? undefined : { ...before, tcp: structuredClone(before.tcp) };
     const session = this.leave(flow, observer);
     if (typeof session === "string") return dropped(session);
     const { outside } = session.binding;
     const dst = flow.protocol === "icmp" ? { ...flow.dst, port: outside.port } : flow.dst;
     const binding = this.arrive({ ...flow, src: outside, dst });
-    if (typeof binding === "string" && tolerates("hairpin-refused-half")) {
-      if (untouched === undefined) session.tcp &&= new TcpModel();
-      else session.lastSeen = untouched.lastSeen;
-      if (session.tcp !== null) Object.assign(session.tcp, untouched?.tcp);
-    }
     if (typeof binding === "string") return dropped(`hairpin: ${binding}`);
     return {
       verdict: "forwarded",

@@ -7,7 +7,6 @@
  * beats in both.
  */
 import { type Endpoint, endpointText } from "../support/packets.js";
-import { tolerates } from "./known.js";
 
 export type Protocol = "udp" | "tcp" | "icmp";
 
@@ -109,9 +108,7 @@ export function faultOfChoice(request: Request, policy: PortPolicy, chosen: Endp
   const sameBlock = (port: number) =>
     policy.blockSize === 0 ||
     blockOf(pool, port, policy.blockSize) === blockOf(pool, chosen.port, policy.blockSize);
-  const others = free.filter(({ port, spare }) =>
-    candidate.spare ? spare && sameBlock(port) : !spare && (sameBlock(port) || !tolerates("block-parity")),
-  );
+  const others = free.filter(({ port, spare }) => (candidate.spare ? spare && sameBlock(port) : !spare));
   if (policy.preserve && chosen.port !== inside.port && others.some(({ port }) => port === inside.port)) {
     return `${name}: port ${inside.port} is free and was not preserved`;
   }

@@ -23,7 +23,6 @@ import {
   tcp,
   udp,
 } from "../support/packets.js";
-import { tolerates } from "./known.js";
 import {
   type Binding,
   Mismatch,
@@ -91,7 +90,6 @@ export class Runner {
     private readonly nat: Nat,
     private readonly config: ModelConfig,
     private readonly sweep: boolean,
-    private readonly avoidOwnSource: boolean,
   ) {
     this.model = new NatModel(config);
     for (const rule of config.forwards) {
@@ -117,7 +115,7 @@ export class Runner {
 
   private static perform(world: World, judge: boolean): Runner {
     const nat = new Nat(world.config, { seed: world.seed });
-    const runner = new Runner(nat, world.config, world.sweep, !judge && tolerates("batch-own-source"));
+    const runner = new Runner(nat, world.config, world.sweep);
     try {
       for (const operation of world.operations) runner.step(operation);
       runner.compareTables(true);
@@ -181,7 +179,6 @@ export class Runner {
   private again(session: Session, from: Side, shape: Shape): void {
     const { protocol, inside, outside } = session.binding;
     if (from === "inside") this.transport(from, protocol, inside, session.remote, shape, session);
-    else if (this.avoidOwnSource && this.model.isPublic(session.remote.address)) return;
     else this.transport(from, protocol, session.remote, outside, shape, session);
   }
 
@@ -334,11 +331,6 @@ export class Runner {
       const { src, dst } = endpoints(decode(quoted));
       if (this.model.findOutside(protocol, src, dst) !== session) return; // the port is another's by now
     }
-    if (session?.tcp?.phase === "opening" && tolerates("early-answer")) {
-      const { body } = decode(quoted);
-      // (8 octets of a header don't show the flags: the number tells a SYN.)
-      if (body.kind !== "tcp" || body.seq !== session.tcp.halves[sender].syn) return;
-    }
     if (session?.tcp != null) {
       if (wild && session.tcp.phase === "established") {
         // Ahead of the window; how far behind it an error may be is not said.
@@ -351,7 +343,6 @@ export class Runner {
     }
     const { src, dst } = endpoints(decode(quoted));
     const hairpinned = about === "delivered" && this.model.isPublic(src.address);
-    if (hairpinned && protocol === "icmp" && tolerates("hairpin-reply-error")) return;
     if (hairpinned && this.model.findOutside(protocol, src, session?.binding.outside ?? dst) === undefined)
       return;
     const reporter = about === "sent" ? (wild ? "192.0.2.254" : dst.address) : dst.address;
@@ -370,7 +361,6 @@ export class Runner {
   }
 
   private stray(kind: (Operation & { op: "stray" })["kind"]): void {
-    if (kind === "own source" && this.avoidOwnSource) return;
     const own = this.config.outside[0]!.address;
     const packets = {
       inside: () => udp({ src: "10.0.0.1:4000", dst: "10.0.0.2:4000", ttl: 1 }),
@@ -455,7 +445,6 @@ export class Runner {
     const was = decode(before);
     const is = decode(after);
     if (ruling.direction === "inbound" || was.df) return was.id;
-    if (ruling.quoted !== undefined && tolerates("error-ip-id")) return was.id;
     const key = `${is.src} ${is.dst} ${is.protocol}`;
     const others = this.ids.filter((one) => one.key === key && one.host !== was.src);
     const recent = others.filter((one) => this.now - one.at < 1000);
@@ -540,8 +529,6 @@ export class Runner {
 /** Whether a segment (a stray SYN, an RST) says nothing about the numbers in use. */
 function isStray(session: Session | undefined, side: Side, { body }: Packet): boolean {
   if (body.kind !== "tcp") return false;
-  const opening = session?.tcp?.phase === "opening";
-  if (opening && session.tcp!.halves[otherSide(side)].next !== null && tolerates("early-answer")) return true;
   const next = session?.tcp?.halves[side].next;
   return body.flags.includes("R") || next == null || (next - body.seq) >>> 0 > 100;
 }
@@ -578,7 +565,7 @@ function possible(
     case "synack":
       return phase === "opening" && !begun ? kind : "data";
     case "fin":
-      return phase === "opening" && tolerates("early-answer") ? "data" : kind;
+      return kind;
     case "syn":
       return begun ? "data" : kind;
     case "data":

@@ -3,7 +3,6 @@
  * can happen there. Operations are plain data; what "the third session" means is decided when they are run.
  */
 import fc from "fast-check";
-import { tolerates } from "./known.js";
 import { DEFAULTS, type ModelConfig } from "./nat-model.js";
 import type { Protocol } from "./port-rules.js";
 
@@ -219,16 +218,9 @@ const forwards = fc.subarray<ModelConfig["forwards"][number]>([
 ]);
 
 /** The block size, where the engine does right with it. */
-function blockSizeOf(choice: {
-  blockSize: number;
-  ranges: string[];
-  forwards: ModelConfig["forwards"];
-  pooling: string;
-}): number {
-  const { blockSize, ranges, forwards: rules, pooling } = choice;
-  if (ranges.includes("5001")) return 0; // larger than the range
-  if (blockSize === 1 && rules.length > 0 && tolerates("forward-block")) return 0;
-  return ranges.length > 1 && pooling === "paired" && tolerates("paired-blocks") ? 0 : blockSize;
+function blockSizeOf(choice: { blockSize: number; ranges: string[] }): number {
+  const { blockSize, ranges } = choice;
+  return ranges.includes("5001") ? 0 : blockSize; // larger than the range
 }
 
 export const config: fc.Arbitrary<ModelConfig> = fc
@@ -290,7 +282,7 @@ export function world(maxLength: number): fc.Arbitrary<World> {
     .record({
       config,
       seed: fc.nat(),
-      sweep: tolerates("lazy-filter") ? fc.constant(true) : fc.boolean(),
+      sweep: fc.boolean(),
       operations: fc.array(operation, { minLength: 1, maxLength, size: "max" }),
     })
     .map((one) => {
