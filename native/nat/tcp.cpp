@@ -27,7 +27,9 @@ void setScale(Session& s, Side side, const Segment& segment) {
 
 /// The largest window that `side` ever offered, in bytes.
 uint32_t windowOf(const Session& s, Side side) {
-  const uint32_t window = static_cast<uint32_t>(s.window[side]) << scaleOf(s, side);
+  const uint32_t scale = scaleOf(s, side);
+  if (scale == kUnknownScale) return 1 << 20;
+  const uint32_t window = static_cast<uint32_t>(s.window[side]) << scale;
   return window == 0 ? 1 : window;
 }
 
@@ -49,7 +51,7 @@ void learn(Session& s, Side side, const Segment& segment) {
 void learnEdge(Session& s, Side side, const Segment& segment) {
   const Side other = otherOf(side);
   // The window of a SYN is never scaled (RFC 7323, section 2.2).
-  const uint32_t scale = (segment.flags & kSyn) != 0 ? 0 : scaleOf(s, side);
+  const uint32_t scale = (segment.flags & kSyn) != 0 ? 0 : windowShift(scaleOf(s, side));
   const uint32_t edge = segment.ack + (segment.window << scale);
   const bool seen = (s.flags & seenFlag(other)) != 0;
   s.edge[other] = seen && isNotAfter(edge, s.end[other]) ? s.end[other] : edge;
@@ -63,8 +65,11 @@ bool isInWindow(const Session& s, Side side, const Segment& segment) {
     // The side never spoke: only an answer to what was sent to it is believed (RFC 9293, 3.10.7.3).
     return (segment.flags & kAck) != 0 && segment.ack == s.end[other];
   }
+  // Where the window is not known, numbers far beyond what was sent are not believed either.
+  const uint32_t beyond =
+      scaleOf(s, other) == kUnknownScale ? s.end[side] + windowOf(s, other) : s.edge[side];
   return isNotAfter(s.end[side] - windowOf(s, other), segment.sequence) &&
-         isNotAfter(segment.sequence, s.edge[side]);
+         isNotAfter(segment.sequence, beyond);
 }
 
 /// A SYN from one side alone with a new sequence number: the connection is begun afresh.
@@ -80,8 +85,8 @@ void openTcp(Session& s, Side side, const Segment& segment) {
   s.flags &= static_cast<uint8_t>(~(kSeenInside | kSeenOutside));
   s.window[kOut] = s.window[kIn] = 0;
   s.end[kOut] = s.end[kIn] = s.edge[kOut] = s.edge[kIn] = 0;
-  // Picked up in mid-stream the scales are unknown: the largest is assumed.
-  s.scales = (segment.flags & kSyn) != 0 ? 0 : 0xee;
+  // Picked up in mid-stream there was no SYN to tell the scales.
+  s.scales = (segment.flags & kSyn) != 0 ? 0 : kUnknownScale << 4 | kUnknownScale;
 }
 
 bool trackTcp(Session& s, Side side, const Segment& segment) {

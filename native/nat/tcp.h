@@ -60,6 +60,11 @@ constexpr Timeout tcpTimeout(uint8_t state) {
 /// Flags of a segment that the fast path leaves to `trackTcp`.
 constexpr uint8_t kTcpSpecial = kFin | kSyn | kRst;
 
+/// The window scale of a session that was picked up in mid-stream. What a side may send is then
+/// bounded by the largest scale there is (RFC 7323, section 2.3).
+constexpr uint32_t kUnknownScale = 15;
+constexpr uint32_t windowShift(uint32_t scale) { return scale < 14 ? scale : 14; }
+
 /// Takes over what a segment tells about both windows. Cheap: part of the fast path.
 inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t length, uint32_t ack,
                         uint32_t window, bool hasAck) {
@@ -72,7 +77,7 @@ inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t lengt
   }
   if (hasAck) {
     const uint32_t scale = side == kOut ? s.scales & 15u : s.scales >> 4;
-    const uint32_t edge = ack + (window << scale);
+    const uint32_t edge = ack + (window << windowShift(scale));
     if (static_cast<int32_t>(edge - s.edge[other]) > 0) s.edge[other] = edge;
   }
   if (window > s.window[side]) s.window[side] = static_cast<uint16_t>(window);
