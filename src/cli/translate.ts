@@ -24,9 +24,10 @@ interface TranslateOptions {
   readonly quiet?: true;
 }
 
-/** Exit statuses: input damaged, or the output not whole; ended by Ctrl-C as shells count it. */
+/** Exit status: input damaged, or the output not whole. */
 const FAILED = 1;
-const INTERRUPTED = 130;
+/** Exit statuses of what a signal ended, as shells count them. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 
 const collect = (value: string, list: string[] = []) => [...list, value];
 
@@ -68,7 +69,7 @@ Examples:
   tcpdump -w - -i eth1 | napt translate - -o - --config nat.yaml | tshark -r -
 
 Exit status: 0 done; 1 the input is unreadable or damaged (what could be read is written) or an
-output failed; 2 wrong usage or config; 130 interrupted (the output is whole up to there).`,
+output failed; 2 wrong usage or config; 130, 143 interrupted (the output is whole up to there).`,
     )
     .action(async (input: string, options: TranslateOptions, command: Command) => {
       const config = configOf(options, command);
@@ -79,46 +80,66 @@ output failed; 2 wrong usage or config; 130 interrupted (the output is whole up 
 
 async function run(input: string, options: TranslateOptions, config: ResolvedNatConfig): Promise<number> {
   process.exitCode = FAILED; // should a closed pipe end us on the way
-  const result = await translate(input, options, config);
-  if (options.report !== undefined) await writeReport(options.report, result.report);
-  return conclude(input, options, result);
+  const stop = new AbortController();
+  let status: number | null = null;
+  const onSignal = (signal: keyof typeof SIGNALS) => {
+    status = SIGNALS[signal];
+    stop.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
+  try {
+    const result = await translate(input, options, config, stop.signal);
+    if (options.report !== undefined) await writeReport(options.report, result.report);
+    const ended = conclude(input, options, result);
+    return status ?? ended;
+  } catch (error) {
+    if (status === null) throw error;
+    process.stderr.write("napt: interrupted before anything was read\n");
+    return status;
+  } finally {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
+  }
 }
 
 async function translate(
   input: string,
   options: TranslateOptions,
   config: ResolvedNatConfig,
+  signal: AbortSignal,
 ): Promise<TranslateResult> {
-  const nat = new Nat(config, options.seed === undefined ? {} : { seed: options.seed });
+  using nat = new Nat(config, options.seed === undefined ? {} : { seed: options.seed });
   const source = await openSource(input);
   const progress = new Progress(options.quiet ? null : source.size);
-  const stop = new AbortController();
-  const onSignal = () => stop.abort();
-  process.once("SIGINT", onSignal);
-  process.once("SIGTERM", onSignal);
+  let opened = false;
   try {
     const { both } = options;
     return await translateCapture({
       nat,
-      source: abortable(source, stop.signal),
-      openOutput: () => openSink(options.output),
+      source: abortable(source, signal),
+      openOutput: async () => {
+        const sink = await openSink(options.output);
+        opened = true;
+        return sink;
+      },
       ...(both === undefined ? {} : { openBoth: () => openSink(both) }),
       onProgress: (packets) => progress.update(source.consumed, packets),
       onUnknownLink: (linkType) =>
         process.stderr.write(
-          `napt: ${input}: link type ${linkType} is not supported; its frames count as not IPv4\n`,
+          `napt: ${nameOf(input, "input")}: link type ${linkType} is not supported; its frames count as not IPv4\n`,
         ),
-      signal: stop.signal,
+      signal,
     });
   } catch (error) {
-    throw named(error, input, options.output);
+    throw named(error, input, opened ? options.output : null);
   } finally {
     progress.end();
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
     await source.close().catch(() => {});
-    nat.close();
   }
+}
+
+/** A file's name for messages. */
+function nameOf(path: string, kind: "input" | "output"): string {
+  return path === "-" ? `standard ${kind}` : path;
 }
 
 /** A source that ends when asked to: Ctrl-C must not wait for a pipe. */
@@ -136,19 +157,17 @@ function abortable(source: ByteSource, signal: AbortSignal): ByteSource {
 
 function conclude(input: string, { output, quiet }: TranslateOptions, result: TranslateResult): number {
   const { report, damage, interrupted } = result;
-  if (!quiet) process.stderr.write(summary(input, output, report));
+  const [from, to] = [nameOf(input, "input"), nameOf(output, "output")];
+  if (!quiet) process.stderr.write(summary(from, to, report));
   if (interrupted) {
+    process.stderr.write(`napt: interrupted: ${to} holds the first ${report.packets.in} packets' result\n`);
+  } else if (damage !== null) {
     process.stderr.write(
-      `napt: interrupted: ${output} holds the first ${report.packets.in} packets' result\n`,
+      `napt: ${from}: damaged at offset ${damage.offset}: ${damage.message}\n` +
+        `napt: ${to} holds what came before (${report.packets.in} packets)\n`,
     );
-    return INTERRUPTED;
   }
-  if (damage === null) return 0;
-  process.stderr.write(
-    `napt: ${input}: damaged at offset ${damage.offset}: ${damage.message}\n` +
-      `napt: ${output} holds what came before (${report.packets.in} packets)\n`,
-  );
-  return FAILED;
+  return damage === null ? 0 : FAILED;
 }
 
 /** What happened, for people. */
@@ -252,14 +271,16 @@ function statOf(path: string): { dev: number; ino: number; isFile: boolean } {
   return { dev: stat.dev, ino: stat.ino, isFile: stat.isFile() };
 }
 
-/** An error that says which file it is about. */
-function named(error: unknown, input: string, output: string): unknown {
+/** An error that says which file it is about, and which one (`begun`) is not whole for it. */
+function named(error: unknown, input: string, begun: string | null): unknown {
   if (!(error instanceof NatError)) return error;
-  if (error.code === "NAT_ERR_CAPTURE" && !error.message.includes(input)) {
-    return new NatError(error.code, `${input}: ${error.message}`, { cause: error });
+  const { code, message } = error;
+  const from = nameOf(input, "input");
+  if (code === "NAT_ERR_CAPTURE" && !message.includes(from)) {
+    return new NatError(code, `${from}: ${message}`, { cause: error });
   }
-  if (error.code === "NAT_ERR_OUTPUT") {
-    return new NatError(error.code, `${error.message}\n${output} is incomplete`, { cause: error });
+  if (code === "NAT_ERR_OUTPUT" && begun !== null) {
+    return new NatError(code, `${message}\n${nameOf(begun, "output")} is incomplete`, { cause: error });
   }
   return error;
 }

@@ -1,7 +1,7 @@
 // What comes out is a capture like the one that went in, whatever its format. (`judge` compares the bytes around
 // every packet; here is what needs files, tools, or captures made for it.)
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,11 +26,10 @@ import { fragments, udp } from "../support/packets.js";
 import { bytesOf, caseOf, cases, noCaptures, pathOf } from "./cases.js";
 import { judge } from "./judge.js";
 import { configOf, hex, memorySink, packetsOf, run, translate } from "./run.js";
-import { fieldsOf, noTshark } from "./tshark.js";
+import { fieldsOf, foreign, noCapinfos, noTshark } from "./tshark.js";
 
 const directory = mkdtempSync(join(tmpdir(), "napt-"));
 after(() => rmSync(directory, { recursive: true }));
-const noCapinfos = spawnSync("capinfos", ["--version"]).error !== undefined && "capinfos is not installed";
 
 const config = { inside: ["192.168.1.0/24"], outside: ["203.0.113.1"] };
 const REMOTE = "198.51.100.7:53";
@@ -75,6 +74,7 @@ describe("translated captures", { skip: noCaptures }, () => {
     const describeAll = (paths: string[]) => {
       const printed = execFileSync("capinfos", ["-T", "-r", "-t", "-E", "-l", ...paths], {
         encoding: "utf8",
+        ...foreign,
       });
       return printed
         .trimEnd()
@@ -124,6 +124,11 @@ describe("translated captures", { skip: noCaptures }, () => {
           assert.equal(hex(bytes), hex(wanted), `${id} cut at ${cut}`);
           assert.deepEqual({ ...report, seconds: 0 }, { ...wantedReport, seconds: 0 });
         }
+        const nonsense = whole.slice();
+        nonsense.fill(0xee, start + 4, start + 12); // a length, in either format
+        const { bytes, damage } = await translate(nonsense, configOf(caseOf(id)));
+        assert.equal(damage?.offset, start, `${id} with nonsense at ${start}`);
+        assert.equal(hex(bytes), hex(wanted), `${id} with nonsense at ${start}`);
       }
     }
   });

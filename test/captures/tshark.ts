@@ -7,8 +7,17 @@ import { promisify } from "node:util";
 import { PcapngWriter } from "../../src/capture/writer.js";
 import { memorySink, type Packet } from "./run.js";
 
+/** Environment for programs that are not ours: without the sanitizer's runtime, if we run with one. */
+export const foreign = { env: { ...process.env, LD_PRELOAD: undefined } };
+
+function missing(program: string): false | string {
+  const { error } = spawnSync(program, ["--version"], foreign);
+  return error !== undefined && `${program} is not installed`;
+}
+
 /** For a test's `skip`: false, or why there is nothing to run. */
-export const noTshark = spawnSync("tshark", ["--version"]).error !== undefined && "tshark is not installed";
+export const noTshark = missing("tshark");
+export const noCapinfos = missing("capinfos");
 
 const execute = promisify(execFile);
 
@@ -21,6 +30,7 @@ export async function fieldsOf(
   const wanted = fields.flatMap((field) => ["-e", field]);
   const { stdout } = await execute("tshark", ["-n", "-r", path, ...more, "-T", "fields", ...wanted], {
     maxBuffer: 1 << 28,
+    ...foreign,
   });
   return stdout
     .split("\n")
