@@ -10,10 +10,6 @@ namespace napt {
 namespace {
 constexpr uint32_t kNone = SessionTable::kNone;
 
-uint16_t remotePort(const Parsed& p, uint16_t port) {
-  return p.protocol == kIcmp ? uint16_t{0} : port;
-}
-
 /// Writes an identifier into both fields, or a port into its own.
 void setSource(Endpoints& to, uint8_t protocol, uint32_t address, uint16_t port) {
   to.source = address;

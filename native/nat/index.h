@@ -97,7 +97,7 @@ class Index {
   }
 
  private:
-  static constexpr uint32_t kFirst = 16, kSlots = 8, kLoad = 5;
+  static constexpr uint32_t kFirst = 16, kSlots = 8, kLoad = 6;
   static constexpr size_t kHugeFrom = 32768;  // 2 MB of buckets
 
   struct alignas(64) Bucket {

@@ -9,10 +9,6 @@ namespace napt {
 namespace {
 constexpr uint32_t kNone = SessionTable::kNone;
 
-uint16_t remotePort(const Parsed& p, uint16_t port) {
-  return p.protocol == kIcmp ? uint16_t{0} : port;
-}
-
 bool isAtomic(const PacketView& packet) {
   return (load<uint16_t>(packet.data + kIpFragment) & (kFragmentMask | kDontFragment)) ==
          kDontFragment;
@@ -117,7 +113,7 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Ro
   Endpoints to = Endpoints::of(parsed);
   uint32_t slot = kNone;
   Result result;
-  result.reason = this->route(packet, parsed, route, segment, to, slot);
+  result.reason = resolve(packet, parsed, route, segment, to, slot);
   if (result.reason == Reason::None) {
     rewritePacket(packet, parsed, to, config_.decrementTtl);
     result.verdict = Verdict::Forwarded;
@@ -137,8 +133,8 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Ro
 }
 
 /// Finds or makes the sessions of a packet with ports, and says what to write.
-Reason Translator::route(const PacketView& packet, const Parsed& parsed, const Route& route,
-                         const Segment& segment, Endpoints& to, uint32_t& slot) {
+Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, const Route& route,
+                           const Segment& segment, Endpoints& to, uint32_t& slot) {
   uint32_t outbound = kNone;
   if (route.direction != Direction::Inbound) {
     const Reason reason = outboundSession(parsed, segment, outbound);

@@ -112,8 +112,8 @@ class Translator {
   Result dispatch(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
   bool classify(const Parsed& parsed, Route& route, Result& result) const;
   Result flow(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
-  Reason route(const PacketView& packet, const Parsed& parsed, const Route& route,
-               const Segment& segment, Endpoints& to, uint32_t& slot);
+  Reason resolve(const PacketView& packet, const Parsed& parsed, const Route& route,
+                 const Segment& segment, Endpoints& to, uint32_t& slot);
   uint16_t outboundId(const PacketView& packet, const Parsed& parsed, const Endpoints& to);
   Reason outboundSession(const Parsed& parsed, const Segment& segment, uint32_t& slot);
   Reason inboundLeg(const Parsed& parsed, uint32_t own, const Endpoints& from,

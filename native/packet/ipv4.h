@@ -100,6 +100,11 @@ struct Parsed {
   uint32_t end;              // bytes of it that are here
 };
 
+/// The remote end's port of a flow that has `port` there; an ICMP query has none.
+constexpr uint16_t remotePort(const Parsed& parsed, uint16_t port) {
+  return parsed.protocol == kIcmp ? uint16_t{0} : port;
+}
+
 /// What kind of packet is this? Addresses are valid unless `kind` is Malformed or BadChecksum.
 Parsed parse(const PacketView& packet, bool verifyChecksum);
 
