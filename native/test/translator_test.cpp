@@ -428,3 +428,77 @@ TEST_CASE("any bytes are a packet") {
   CHECK(nat->sessions().size() == 0);
   CHECK(s.sessionsActive == 0);
 }
+
+TEST_CASE("whatever the config and the traffic: at the end every port is free again") {
+  Random random({15, 16});
+  const uint32_t addresses[] = {ip(192, 168, 226, 1), ip(192, 168, 226, 2), ip(192, 168, 226, 3),
+                                kRemote.address,      ip(198, 51, 100, 8),  kPublic,
+                                ip(203, 0, 113, 2),   ip(203, 0, 113, 9)};
+  const auto flip = [&] { return random.below(2) == 0; };
+  for (int round = 0; round < 400; round++) {
+    Config c = config();
+    constexpr uint16_t kPorts = 32;
+    c.outside = {{kPublic, 5000, 5000 + kPorts - 1}};
+    if (flip()) c.outside.push_back({ip(203, 0, 113, 2), 6000, 6000 + kPorts - 1});
+    c.mapping = static_cast<Behaviour>(random.below(3));
+    c.filtering = static_cast<Behaviour>(random.below(3));
+    c.randomPorts = flip();
+    c.preservePorts = flip();
+    c.parity = flip();
+    c.paired = flip();
+    c.blockSize = flip() ? 0 : 4;
+    c.inboundRefresh = flip();
+    c.icmpErrors = flip();
+    c.hostLimit = flip() ? 0 : 5;
+    c.sessionLimit = flip() ? 100 : 20;
+    if (flip()) c.forwards = {{kTcp, kPublic, 80, addresses[1], 8080}};
+    if (flip()) c.statics = {{ip(203, 0, 113, 9), addresses[2]}};
+    auto nat = make(c);
+    uint64_t now = 0;
+    for (int step = 0; step < 600; step++) {
+      now += random.below(4) == 0 ? random.below(100) * kSecond : random.below(1000);
+      const auto port = [&]() -> uint16_t {
+        const uint32_t kind = random.below(4);
+        const uint32_t low = random.below(kPorts);
+        return static_cast<uint16_t>(kind == 0   ? 80
+                                     : kind == 1 ? low
+                                     : kind == 2 ? 5000 + low
+                                                 : 6000 + low);
+      };
+      const End from{addresses[random.below(8)], port()}, to{addresses[random.below(8)], port()};
+      const auto flags = std::array<uint8_t, 5>{kSyn, kAck, kSyn | kAck, kRst, kFin | kAck};
+      Bytes packet = random.below(3) == 0 ? udp(from, to)
+                     : flip()             ? tcp(from, to, flags[random.below(5)], random.below(5))
+                                          : echo(from.address, to.address, to.port, flip());
+      if (random.below(8) == 0) {
+        store16be(&packet[kIpFragment], static_cast<uint16_t>(flip() ? 0x2000 : 4));
+        seal(packet);
+      }
+      run(*nat, packet, now);
+      if (random.below(50) == 0) nat->deleteSession(random.below(30));
+      if (random.below(100) == 0) {
+        auto next = make(c);
+        next->adopt(*nat);
+        nat = std::move(next);
+      }
+      nat->take([](const StoredPacket&, const uint8_t*) {});
+      REQUIRE(nat->stats.sessionsActive == nat->sessions().size());
+    }
+    nat->sweep(now + 8000 * kSecond, 0xffffffff);
+    REQUIRE(nat->sessions().size() == 0);
+    now += 8000 * kSecond;
+    // A fresh translator of the same config takes as many flows as this one.
+    auto fresh = make(c);
+    const auto fill = [&](Translator& into) {
+      uint32_t made = 0;
+      for (uint16_t i = 0; i < 200; i++) {
+        Bytes packet = udp({addresses[i % 2], static_cast<uint16_t>(2000 + i)}, kRemote);
+        made += run(into, packet, now).verdict == Verdict::Forwarded;
+      }
+      return made;
+    };
+    const uint32_t expected = fill(*fresh);
+    REQUIRE(expected > 0);
+    REQUIRE(fill(*nat) == expected);
+  }
+}
