@@ -277,6 +277,32 @@ TEST_CASE("fragments in every order") {
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
+TEST_CASE("fragments: a refused copy of the first one doesn't undo the accepted one") {
+  auto nat = make(config());
+  Bytes ask = udp(kInside, kRemote);
+  REQUIRE(run(*nat, ask).verdict == Verdict::Forwarded);
+  Bytes whole = udp(kRemote, sourceOf(ask), 64);
+  store16be(&whole[kIpFragment], 0);
+  seal(whole);
+  std::vector<Bytes> pieces = split(whole, {40, 40});
+  Bytes forged = pieces[0];
+  store16be(&forged[20], 9999);  // from a port that was not asked
+  CHECK(run(*nat, pieces[0]).verdict == Verdict::Forwarded);
+  CHECK(run(*nat, forged).reason == Reason::Filtered);
+  CHECK(run(*nat, pieces[1]).verdict == Verdict::Forwarded);
+  CHECK(load<uint32_t>(&pieces[1][kIpDestination]) == kInside.address);
+  // And the other way round: after a refused first, the rest is refused too.
+  Bytes again = split(whole, {40, 40})[1];
+  store16be(&again[kIpId], 77);
+  store16be(&forged[kIpId], 77);
+  for (Bytes* piece : {&forged, &again}) {
+    store16be(&(*piece)[kIpChecksum], 0);
+    store16be(&(*piece)[kIpChecksum], static_cast<uint16_t>(~slowSum(piece->data(), kIpHeader)));
+  }
+  CHECK(run(*nat, forged).reason == Reason::Filtered);
+  CHECK(run(*nat, again).reason == Reason::FragmentRefused);
+}
+
 TEST_CASE("fragments: orphans die in time, a flood is bounded") {
   auto nat = make(config());
   const auto orphan = [&](uint16_t id) {

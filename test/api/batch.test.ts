@@ -47,6 +47,24 @@ describe("a batch", () => {
     );
   });
 
+  test("leaves padding behind a packet alone, and doesn't count it as the session's", () => {
+    using nat = new Nat(CONFIG);
+    const batch = nat.batch({ slots: 2 });
+    const padded = new Uint8Array(46).fill(0xee);
+    padded.set(question());
+    for (let i = 0; i < 2; i++) batch.push(padded);
+    nat.translateBatch(batch, 0);
+    nat.translateBatch(batch, 0); // the same packets, translated already: not from inside any more
+    const [session] = [...nat.conntrack];
+    assert.deepEqual(session!.bytes, { outbound: 2 * question().length, inbound: 0 });
+    assert.ok(
+      batch
+        .packet(1)
+        .subarray(question().length)
+        .every((byte) => byte === 0xee),
+    );
+  });
+
   test("holds so much and no more", () => {
     using nat = new Nat(CONFIG);
     const batch = nat.batch({ slots: 2, bytes: 100 });
