@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { tellStory } from "../demo/demo.js";
 
 /** ms between lines, so that the story takes about ten seconds. */
-const PAUSE = 160;
+const PAUSE = 200;
 
 interface DemoCommandOptions {
   readonly fast?: true;

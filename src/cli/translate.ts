@@ -144,13 +144,19 @@ function nameOf(path: string, kind: "input" | "output"): string {
 
 /** A source that ends when asked to: Ctrl-C must not wait for a pipe. */
 function abortable(source: ByteSource, signal: AbortSignal): ByteSource {
-  const aborted = new Promise<number>((resolve) => signal.addEventListener("abort", () => resolve(0)));
+  let end: (() => void) | null = null;
+  signal.addEventListener("abort", () => end?.(), { once: true });
   return {
     size: source.size,
     get consumed() {
       return source.consumed;
     },
-    read: (target) => (signal.aborted ? Promise.resolve(0) : Promise.race([source.read(target), aborted])),
+    read: (target) =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) return resolve(0);
+        end = () => resolve(0);
+        source.read(target).then(resolve, reject);
+      }),
     close: () => source.close(),
   };
 }
