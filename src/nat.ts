@@ -44,7 +44,6 @@ export interface EmittedPacket {
 }
 
 const KINDS = ["fragment", "icmp", "discarded"] as const;
-const PENDING_BIT = 0x80000000;
 const NO_OPTIONS: TranslateOptions = {};
 
 /**
@@ -63,7 +62,6 @@ export class Nat {
   readonly #clock: () => number;
   readonly #batches = new WeakMap<PacketBatch, NativeBatch>();
   #config: ResolvedNatConfig;
-  #pending = 0;
 
   /**
    * @throws ConfigError when the config is not right
@@ -96,10 +94,7 @@ export class Nat {
     if (!(packet instanceof Uint8Array)) {
       throw new NatError("NAT_ERR_ARGUMENT", "packet: expected a Uint8Array or Buffer with one IPv4 packet");
     }
-    const packed = this.#engine.translate(packet, now, wireLength, flags, tag);
-    // Only says that something waits; `pending` counts when asked.
-    this.#pending = packed & PENDING_BIT;
-    return verdictOf(packed);
+    return verdictOf(this.#engine.translate(packet, now, wireLength, flags, tag));
   }
 
   /** Makes a batch: packets and descriptors in shared memory, known to this `Nat` alone. */
@@ -121,14 +116,12 @@ export class Nat {
     if (memory === undefined) {
       throw new NatError("NAT_ERR_BATCH", "the batch is not from this Nat; make one with nat.batch()");
     }
-    const pending = this.#engine.translateBatch(memory, now);
-    this.#pending = pending;
-    return pending;
+    return this.#engine.translateBatch(memory, now);
   }
 
-  /** Whether packets wait to be taken. */
-  get pending(): boolean {
-    return this.#pending !== 0;
+  /** How many packets wait to be taken. */
+  get pending(): number {
+    return this.#engine.pending();
   }
 
   /**
@@ -136,7 +129,6 @@ export class Nat {
    * what is not taken fills the store, and then fragments are dropped.
    */
   take(): EmittedPacket[] {
-    this.#pending = 0;
     return this.#engine.take().map(([packet, kind, toInside, tag, cause, at]) => ({
       kind: KINDS[kind]!,
       packet,
@@ -149,7 +141,7 @@ export class Nat {
 
   /** Puts out what waits for a time that will not come, as at the end of a capture; then `take`. */
   flush(): void {
-    this.#pending = this.#engine.flush();
+    this.#engine.flush();
   }
 
   /** What was counted so far. Sessions that are due count as active until they are swept (`conntrack.size` does). */

@@ -46,8 +46,9 @@ export interface Engine {
   translate(packet: Uint8Array, now: number, wire?: number, flags?: number, tag?: number): number;
   translateBatch(batch: NativeBatch, now: number): number;
   createBatch(memory: Uint8Array, slots: number): NativeBatch;
+  pending(): number;
   take(): NativePacket[];
-  flush(): number;
+  flush(): void;
   sweep(now: number | undefined, budget: number): number;
   read(from: number, rows: Float64Array): [filled: number, next: number];
   find(

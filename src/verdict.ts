@@ -77,16 +77,15 @@ const known = new Map<number, Verdict>();
 
 /** Unpacks a result of the core: verdict, direction << 8, reason << 16. */
 export function verdictOf(packed: number): Verdict {
-  const code = packed & 0x7fffffff;
-  let verdict = known.get(code);
+  let verdict = known.get(packed);
   if (verdict === undefined) {
-    const reason = REASONS[code >>> 16] ?? "none";
+    const reason = REASONS[packed >>> 16] ?? "none";
     verdict = Object.freeze({
-      verdict: VERDICTS[code & 0xff] ?? "dropped",
-      direction: DIRECTIONS[(code >>> 8) & 0xff] ?? "none",
+      verdict: VERDICTS[packed & 0xff] ?? "dropped",
+      direction: DIRECTIONS[(packed >>> 8) & 0xff] ?? "none",
       reason: reason === "none" ? null : reason,
     });
-    known.set(code, verdict);
+    known.set(packed, verdict);
   }
   return verdict;
 }

@@ -9,7 +9,6 @@ namespace napt {
 namespace {
 
 constexpr napi_type_tag kBatchTag = {0x6e617074'62617463, 0x9d0f2c4e'51a7b386};
-constexpr uint32_t kPendingBit = 0x80000000;
 
 napi_value fail(napi_env env, const char* code, const char* message) {
   napi_throw_error(env, code, message);
@@ -34,7 +33,8 @@ uint32_t optional(napi_env env, size_t count, napi_value* arguments, size_t at) 
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(
       env, "Engine",
-      {InstanceMethod<&Engine::createBatch>("createBatch"), InstanceMethod<&Engine::take>("take"),
+      {InstanceMethod<&Engine::createBatch>("createBatch"),
+       InstanceMethod<&Engine::pending>("pending"), InstanceMethod<&Engine::take>("take"),
        InstanceMethod<&Engine::flush>("flush"), InstanceMethod<&Engine::sweep>("sweep"),
        InstanceMethod<&Engine::read>("read"), InstanceMethod<&Engine::find>("find"),
        InstanceMethod<&Engine::remove>("remove"), InstanceMethod<&Engine::readStats>("readStats"),
@@ -108,7 +108,7 @@ napi_value Engine::translate(napi_env env, napi_callback_info info) {
   const PacketView packet{static_cast<uint8_t*>(data), size, wire > size ? wire : size, partial};
   const Result result =
       engine.nat_->translate(packet, optional(env, count, arguments, 4), engine.toTime(now));
-  return toNumber(env, result.packed() | (engine.nat_->pending() != 0 ? kPendingBit : 0));
+  return toNumber(env, result.packed());
 }
 
 /// translateBatch(batch, nowMs): how many packets wait to be taken
@@ -167,6 +167,12 @@ Napi::Value Engine::createBatch(const Napi::CallbackInfo& info) {
   return object;
 }
 
+/// pending(): how many packets wait to be taken
+Napi::Value Engine::pending(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), nat_->pending());
+}
+
 /// take(): [bytes, kind, toInside, tag, cause, atMs] for each packet that the engine puts out
 Napi::Value Engine::take(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -186,11 +192,11 @@ Napi::Value Engine::take(const Napi::CallbackInfo& info) {
   return list;
 }
 
-/// flush(): how many packets wait to be taken
+/// flush()
 Napi::Value Engine::flush(const Napi::CallbackInfo& info) {
   if (!isOpen(info.Env())) return info.Env().Undefined();
   nat_->flush();
-  return Napi::Number::New(info.Env(), nat_->pending());
+  return info.Env().Undefined();
 }
 
 /// sweep(nowMs | undefined, budget): sessions ended

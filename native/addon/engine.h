@@ -35,6 +35,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   static napi_value translateBatch(napi_env env, napi_callback_info info);
 
   Napi::Value createBatch(const Napi::CallbackInfo& info);
+  Napi::Value pending(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
   Napi::Value flush(const Napi::CallbackInfo& info);
   Napi::Value sweep(const Napi::CallbackInfo& info);

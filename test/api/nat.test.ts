@@ -136,6 +136,7 @@ describe("bad arguments", () => {
       () => nat.translateBatch(batch, 0),
       () => nat.batch(),
       () => nat.take(),
+      () => nat.pending,
       () => nat.flush(),
       () => nat.stats,
       () => nat.conntrack.size,
@@ -313,12 +314,13 @@ describe("what the engine puts out", () => {
     const whole = udp({ src: GUEST, dst: REMOTE, payload: new Uint8Array(64), id: 9 });
     const [, second] = fragments(whole, [32]) as [Uint8Array, Uint8Array];
     assert.equal(nat.translate(second, { now: 0, tag: 1 }).verdict, "held");
-    assert.equal(nat.pending, false);
+    assert.equal(nat.pending, 0);
     nat.conntrack.sweep(30_000);
+    assert.equal(nat.pending, 1);
     const expiring = udp({ src: GUEST, dst: REMOTE, ttl: 1 });
     const asSent = expiring.slice();
     assert.equal(nat.translate(expiring, { now: 30_000, tag: 2 }).reason, "ttl-expired");
-    assert.equal(nat.pending, true);
+    assert.equal(nat.pending, 2);
     const [gone, error] = nat.take();
     assert.deepEqual(
       { kind: gone!.kind, tag: gone!.tag, length: gone!.packet.length },
@@ -330,7 +332,7 @@ describe("what the engine puts out", () => {
     assert.deepEqual([src, dst], ["203.0.113.1", "192.168.226.135"]);
     assert.ok(body.kind === "icmp" && body.type === 11 && body.code === 0);
     assert.deepEqual(Buffer.from(body.payload), Buffer.from(asSent));
-    assert.equal(nat.pending, false);
+    assert.equal(nat.pending, 0);
     assert.deepEqual(nat.take(), []);
     assert.equal(nat.stats.drops["fragment-timeout"], 1);
   });
