@@ -4,8 +4,8 @@
 // verdict. An established session is one probe away in either direction; that is the fast path
 // (translator.cpp), which runs stage by stage over a batch so that a table in DRAM costs little
 // more than one in cache. Everything else goes packet by packet through the slow path
-// (slow_path.cpp, icmp_errors.cpp, fragment_path.cpp), which is complete: the fast path only does
-// sooner what the slow path would do.
+// (slow_path.cpp, session_life.cpp, icmp_errors.cpp, fragment_path.cpp), which is complete: the
+// fast path only does sooner what the slow path would do.
 //
 // A translator belongs to one thread. It has no clock, no I/O and allocates nothing for a packet:
 // time comes with each call, and memory was reserved when it was made. Time never goes back: an
@@ -85,7 +85,6 @@ class Translator {
 
   Translator(const Config& config, Seed seed);
   bool reserve();
-  bool adoptSession(Translator& old, uint32_t from);
 
   static constexpr uint32_t kSweepPerPacket = 4;
   static constexpr uint64_t kErrorBurst = 50;
@@ -109,6 +108,8 @@ class Translator {
 
   // slow_path.cpp
   Result process(const PacketView& packet, uint32_t tag);
+  void count(const Result& result, uint32_t bytes, uint8_t protocol);
+  bool mustDropForTtl(const PacketView& packet) const;
   Result dispatch(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
   bool classify(const Parsed& parsed, Route& route, Result& result) const;
   Result flow(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
@@ -122,6 +123,8 @@ class Translator {
                     const Segment& segment, Leg& leg);
   Reason permanentLeg(const Parsed& parsed, PublicEndpoint e, const Key& key,
                       const Segment& segment, Leg& leg);
+
+  // session_life.cpp
   Reason open(const Opening& opening, uint32_t& slot);
   Reason tryOpen(const Opening& opening, bool ideal, uint32_t& slot);
   void admit(uint32_t slot, const Segment& segment, Side side);
@@ -131,8 +134,7 @@ class Translator {
   uint32_t liveBinding(const Key& key);
   void removeSession(uint32_t slot, bool expired);
   void reclaim();
-  void count(const Result& result, uint32_t bytes, uint8_t protocol);
-  bool mustDropForTtl(const PacketView& packet) const;
+  bool adoptSession(Translator& old, uint32_t from);
 
   // icmp_errors.cpp
   Result icmpError(const PacketView& packet, const Parsed& parsed, const Route& route);
