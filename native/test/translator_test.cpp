@@ -82,6 +82,34 @@ TEST_CASE("ports run out, and come back with the last session") {
   CHECK(nat->sessions().size() == 0);
 }
 
+TEST_CASE("a host keeps its address while it has a mapping, and no longer") {
+  Config c = config();
+  c.outside = {{kPublic, 5000, 5000}, {ip(203, 0, 113, 2), 5000, 5000}};
+  c.forwards = {{kTcp, kPublic, 80, kInside.address, 80}};
+  auto nat = make(c);
+  // A session through a forward, which is of no pool.
+  Bytes syn = tcp(kRemote, {kPublic, 80}, kSyn);
+  REQUIRE(run(*nat, syn).verdict == Verdict::Forwarded);
+  const auto ask = [&](uint8_t host) {
+    Bytes packet = udp({ip(192, 168, 226, host), 1}, kRemote);
+    const Result result = run(*nat, packet);
+    return std::pair(result, sourceOf(packet).address);
+  };
+  const auto forget = [&](const std::pair<Result, uint32_t>& asked) {
+    nat->deleteSession(asked.first.session - 1);
+  };
+  const auto first = ask(1);
+  const auto guest = ask(135);
+  CHECK(guest.second != first.second);
+  forget(guest);
+  CHECK(ask(2).second == guest.second);  // the only port left
+  forget(first);
+  CHECK(ask(135).second == first.second);
+  // While it has one, it gets no second address.
+  Bytes other = udp({kInside.address, 2}, kRemote);
+  CHECK(run(*nat, other).reason == Reason::PortsExhausted);
+}
+
 TEST_CASE("TCP: opening, established, closing, time-wait") {
   auto nat = make(config());
   Bytes syn = tcp(kInside, kRemote, kSyn, 100);
