@@ -90,8 +90,6 @@ export function verdictOf(packed: number): Verdict {
   return verdict;
 }
 
-/** The code of a verdict within a batch's descriptor. */
-export const FORWARDED = 0;
-export const PASSED = 1;
-export const HELD = 2;
-export const DROPPED = 4;
+/** Codes of verdicts within a batch's descriptor. */
+export const HELD = VERDICTS.indexOf("held");
+export const DROPPED = VERDICTS.indexOf("dropped");

@@ -64,8 +64,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   setTimeout(s, s.protocol == kUdp   ? Timeout::Udp
                 : s.protocol == kTcp ? Timeout::TcpTransitory
                                      : Timeout::Icmp);
-  if (permanent) s.flags |= kPermanent | kBothWays;
-  if (addresses_.find(s.remote) != PublicAddresses::kNone) s.flags |= kHairpinned;
+  mark(s, permanent);
+  if (s.protocol == kTcp) openTcp(s, opening.side, opening.segment);
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
   if (!bindings_.attach(slot)) {
     sessions_.erase(slot);
@@ -81,9 +81,11 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   return Reason::None;
 }
 
-/// The first packet of a session.
-void Translator::admit(uint32_t slot, const Segment& segment, Side side) {
-  if (sessions_[slot].protocol == kTcp) openTcp(sessions_[slot], side, segment);
+/// Marks what a session's binding and remote are.
+void Translator::mark(Session& s, bool permanent) const {
+  s.flags &= static_cast<uint8_t>(~(kPermanent | kBothWays | kHairpinned));
+  if (permanent) s.flags |= kPermanent | kBothWays;
+  if (addresses_.find(s.remote) != PublicAddresses::kNone) s.flags |= kHairpinned;
 }
 
 /// Runs a packet through its session: TCP state, idle clock, counters.
@@ -103,10 +105,7 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
   } else if (refreshes) {
     s.last = now_;
   }
-  SessionLinks& links = sessions_.links(slot);
-  if (++s.packets[side] == 0) links.packetCarry[side]++;
-  s.bytes[side] += bytes;
-  if (s.bytes[side] < bytes) links.byteCarry[side]++;
+  sessions_.count(slot, side, bytes);
 }
 
 /// The live session of a flow; one that is due is ended on the way.
@@ -228,9 +227,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       Session& s = sessions_[slot];
       s = was;
       s.address = e.address;
-      s.flags &= static_cast<uint8_t>(~(kPermanent | kBothWays | kHairpinned));
-      if (permanent) s.flags |= kPermanent | kBothWays;
-      if (addresses_.find(s.remote) != PublicAddresses::kNone) s.flags |= kHairpinned;
+      mark(s, permanent);
       const SessionLinks& links = old.sessions_.links(from);
       SessionLinks& now = sessions_.links(slot);
       now.created = links.created;

@@ -67,6 +67,14 @@ class SessionTable {
     return slot;
   }
 
+  /// Counts a packet of a session; what overflows the hot record is carried to its links.
+  void count(uint32_t slot, Side side, uint32_t bytes) {
+    Session& s = sessions_[slot];
+    if (++s.packets[side] == 0) links_[slot].packetCarry[side]++;
+    s.bytes[side] += bytes;
+    if (s.bytes[side] < bytes) links_[slot].byteCarry[side]++;
+  }
+
   void erase(uint32_t slot) {
     Session& session = sessions_[slot];
     index_.erase(hash(Key::of(session)), slot);

@@ -186,9 +186,7 @@ Reason Translator::outboundSession(const Parsed& parsed, const Segment& segment,
       !config_.tcpPickup) {
     return Reason::TcpNoSession;
   }
-  const Reason reason = open({key, kOut, nullptr, false}, slot);
-  if (reason == Reason::None) admit(slot, segment, kOut);
-  return reason;
+  return open({key, kOut, segment, nullptr, false}, slot);
 }
 
 Reason Translator::inboundLeg(const Parsed& parsed, uint32_t own, const Endpoints& from,
@@ -223,9 +221,7 @@ Reason Translator::permanentLeg(const Parsed& parsed, PublicEndpoint e, const Ke
   if (parsed.protocol == kTcp && segment.known && (segment.flags & (kSyn | kAck)) != kSyn) {
     return Reason::TcpNoSession;
   }
-  const Reason reason = open({key, kIn, &e, true}, leg.slot);
-  if (reason == Reason::None) admit(leg.slot, segment, kIn);
-  return reason;
+  return open({key, kIn, segment, &e, true}, leg.slot);
 }
 
 Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endpoints& from,
@@ -256,9 +252,7 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
   } else if (clash || !config_.inboundRefresh) {
     return Reason::None;
   }
-  const Reason reason = open({key, kIn, &e, false}, leg.slot);
-  if (reason == Reason::None) admit(leg.slot, segment, kIn);
-  return reason;
+  return open({key, kIn, segment, &e, false}, leg.slot);
 }
 
 void Translator::count(const Result& result, uint32_t bytes, uint8_t protocol) {

@@ -240,9 +240,7 @@ void BatchRun::rewrite(const Lane& lane, Session& s, Side side, uint32_t extraDe
 }
 
 void BatchRun::touch(const Lane& lane, Session& s, uint32_t slot, Side side) {
-  if (++s.packets[side] == 0) nat.sessions_.links(slot).packetCarry[side]++;
-  s.bytes[side] += lane.total;
-  if (s.bytes[side] < lane.total) nat.sessions_.links(slot).byteCarry[side]++;
+  nat.sessions_.count(slot, side, lane.total);
   forwarded[side]++;
   forwardedBytes[side] += lane.length;
   protocols[portSpace(s.protocol)]++;

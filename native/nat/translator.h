@@ -102,6 +102,7 @@ class Translator {
   struct Opening {
     Key key;
     Side side;                      // who sent the first packet
+    const Segment& segment;         // of TCP: that packet
     const PublicEndpoint* inbound;  // the public endpoint it came to, if from outside
     bool permanent;
   };
@@ -127,7 +128,7 @@ class Translator {
   // session_life.cpp
   Reason open(const Opening& opening, uint32_t& slot);
   Reason tryOpen(const Opening& opening, bool ideal, uint32_t& slot);
-  void admit(uint32_t slot, const Segment& segment, Side side);
+  void mark(Session& s, bool permanent) const;
   void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
   uint32_t lookup(const Key& key);
   uint32_t liveHead(uint8_t protocol, PublicEndpoint e);
