@@ -46,7 +46,7 @@ export interface SessionKey {
 
 const FIELDS = LAYOUT.sessionFields;
 const ROWS = 512;
-const PERMANENT = 128;
+const PERMANENT = 16;
 const EVERYTHING = 0xffffffff;
 
 function decode(row: Float64Array, at: number): Session {
@@ -214,4 +214,4 @@ export function checkTime(now: number): void {
 }
 
 /** Where `sessionsActive` is among the counters (native/nat/stats.h). */
-const ACTIVE = 20;
+const ACTIVE = 21;

@@ -90,7 +90,7 @@ export const LAYOUT = {
   headerBytes: 64,
   descriptorBytes: 32,
   sessionFields: 18,
-  counters: 47,
+  counters: 51,
 } as const;
 
 function load(): Addon {

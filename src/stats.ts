@@ -21,12 +21,20 @@ export interface NatStats {
   /** Bytes handed in and out, captured lengths. */
   readonly bytes: { readonly in: number; readonly out: number };
   /** Forwarded packets. */
-  readonly protocols: { readonly tcp: number; readonly udp: number; readonly icmp: number };
+  readonly protocols: {
+    readonly tcp: number;
+    readonly udp: number;
+    readonly icmp: number;
+    /** Of the transports that `protocols` switches on. */
+    readonly other: number;
+  };
   readonly sessions: {
     readonly created: number;
     readonly expired: number;
     /** By `conntrack.delete` or `reconfigure`. */
     readonly deleted: number;
+    /** To make room for new ones (`limits.whenFull`). */
+    readonly evicted: number;
     readonly active: number;
     /** The most at one time. */
     readonly peak: number;
@@ -46,8 +54,8 @@ const AT = {
   directions: 6,
   protocols: 14,
 } as const;
-const SESSIONS = 17;
-const ORIGINATED = 22;
+const SESSIONS = 18;
+const ORIGINATED = 24;
 const DROPS = LAYOUT.counters - REASONS.length;
 
 /** Gives the core's counters their names. */
@@ -70,13 +78,14 @@ export function statsOf(counters: Float64Array): NatStats {
       originated: at(ORIGINATED),
     },
     bytes: { in: at(AT.bytesIn), out: at(AT.bytesOut) },
-    protocols: { tcp: at(AT.protocols), udp: at(AT.protocols + 1), icmp: at(AT.protocols + 2) },
+    protocols: { tcp: at(AT.protocols), udp: at(AT.protocols + 1), icmp: at(AT.protocols + 2), other: at(AT.protocols + 3) },
     sessions: {
       created: at(SESSIONS),
       expired: at(SESSIONS + 1),
       deleted: at(SESSIONS + 2),
       active: at(SESSIONS + 3),
       peak: at(SESSIONS + 4),
+      evicted: at(SESSIONS + 5),
     },
     drops,
   };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "nat/config.h"
@@ -15,22 +16,57 @@ namespace napt {
 class InsidePrefixes {
  public:
   explicit InsidePrefixes(const std::vector<Prefix>& prefixes) {
-    for (const Prefix& p : prefixes) ranges_.push_back({p.network & p.mask, p.network | ~p.mask});
-    std::sort(ranges_.begin(), ranges_.end(),
-              [](const Range& a, const Range& b) { return a.low < b.low; });
-    // Overlapping prefixes merge, so that one binary search decides.
-    size_t kept = 0;
-    for (const Range& r : ranges_) {
-      if (kept != 0 && r.low <= ranges_[kept - 1].high) {
-        ranges_[kept - 1].high = std::max(ranges_[kept - 1].high, r.high);
-      } else {
-        ranges_[kept++] = r;
-      }
+    // Cuts the address space where a prefix begins or ends, and gives each piece the first prefix
+    // that covers it: so one binary search decides.
+    std::vector<Edge> edges;
+    for (uint32_t i = 0; i < prefixes.size(); i++) {
+      const Prefix& p = prefixes[i];
+      edges.push_back({p.network & p.mask, i, true});
+      edges.push_back({uint64_t{p.network | ~p.mask} + 1, i, false});
     }
-    ranges_.resize(kept);
+    std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.at < b.at; });
+    std::set<uint32_t> open;
+    for (size_t i = 0; i < edges.size(); i++) {
+      if (edges[i].begins) {
+        open.insert(edges[i].prefix);
+      } else {
+        open.erase(edges[i].prefix);
+      }
+      if (open.empty() || i + 1 == edges.size() || edges[i + 1].at == edges[i].at) continue;
+      add({static_cast<uint32_t>(edges[i].at), static_cast<uint32_t>(edges[i + 1].at - 1),
+           prefixes[*open.begin()].policy});
+    }
   }
 
-  bool contains(uint32_t address) const {
+  bool contains(uint32_t address) const { return find(address) != nullptr; }
+
+  /// The policy of an inside host (network order); the first one for who is none.
+  uint8_t policyOf(uint32_t address) const {
+    const Range* range = find(address);
+    return range == nullptr ? uint8_t{0} : range->policy;
+  }
+
+ private:
+  struct Edge {
+    uint64_t at;
+    uint32_t prefix;
+    bool begins;
+  };
+  struct Range {
+    uint32_t low, high;  // host order, inclusive
+    uint8_t policy;
+  };
+
+  void add(const Range& range) {
+    if (!ranges_.empty() && ranges_.back().policy == range.policy &&
+        ranges_.back().high + 1 == range.low) {
+      ranges_.back().high = range.high;
+    } else {
+      ranges_.push_back(range);
+    }
+  }
+
+  const Range* find(uint32_t address) const {
     const uint32_t a = swap32(address);
     size_t low = 0, high = ranges_.size();
     while (low < high) {
@@ -41,13 +77,9 @@ class InsidePrefixes {
         high = middle;
       }
     }
-    return low < ranges_.size() && a >= ranges_[low].low;
+    return low < ranges_.size() && a >= ranges_[low].low ? &ranges_[low] : nullptr;
   }
 
- private:
-  struct Range {
-    uint32_t low, high;  // host order, inclusive
-  };
   std::vector<Range> ranges_;
 };
 

@@ -6,11 +6,16 @@ namespace napt {
 
 static auto insideOf(const Forward& f) { return std::tuple(f.inside, f.insidePort, f.protocol); }
 
-Bindings::Bindings(const Config& config, const PublicAddresses& addresses, SessionTable& sessions)
+Bindings::Bindings(const Config& config, const PublicAddresses& addresses,
+                   const InsidePrefixes& inside, SessionTable& sessions, const uint64_t& now)
     : hosts(sessions.hashKey()),
       config_(config),
       addresses_(addresses),
+      inside_(inside),
       sessions_(sessions),
+      now_(now),
+      pool_(addresses, config, now),
+      blocks_(config, addresses, now),
       permits_(sessions.hashKey()),
       hostsPaired_(addresses.size()),
       statics_(config.statics),
@@ -19,32 +24,53 @@ Bindings::Bindings(const Config& config, const PublicAddresses& addresses, Sessi
                    [](const Forward& a, const Forward& b) { return insideOf(a) < insideOf(b); });
   std::sort(statics_.begin(), statics_.end(),
             [](const StaticMapping& a, const StaticMapping& b) { return a.inside < b.inside; });
+  for (const Policy& policy : config.policies) {
+    for (const uint32_t limit : policy.portLimits) countsPorts_ |= limit != 0;
+    limitsRate_ |= policy.sessionRate != 0;
+  }
 }
 
 bool Bindings::reserve() {
   const uint32_t capacity = sessions_.capacity();
-  if (!map_.reserve(addresses_.size()) || !pool_.reserve(addresses_) || !hosts.reserve(capacity) ||
-      !blocks_.reserve(addresses_, config_.blockSize, capacity)) {
+  if (!map_.reserve(addresses_.size()) || !pool_.reserve() || !hosts.reserve(capacity) ||
+      !blocks_.reserve(capacity) || !mappings_.reserve(capacity) || !shared_.reserve(capacity) ||
+      !permits_.reserve(capacity)) {
     return false;
   }
-  for (Index& index : mappings_) {
-    if (!index.reserve(capacity)) return false;
-  }
-  if (config_.filtering == Behaviour::AddressDependent && !permits_.reserve(capacity)) return false;
   for (uint32_t i = 0; i < config_.forwards.size(); i++) {
     const Forward& f = config_.forwards[i];
     const uint32_t space = portSpace(f.protocol), address = addresses_.find(f.outside);
+    if (space == kNoPortSpace) {
+      sctpForwards_.push_back(f);
+      continue;
+    }
     map_.at(space, address, f.outsidePort) = PortMap::kForward | i;
     pool_.withhold(space, address, f.outsidePort);
   }
   return true;
 }
 
-Bindings::Entry Bindings::at(uint8_t protocol, PublicEndpoint e) {
-  const uint32_t value = map_.at(protocol, e);
+Bindings::Entry Bindings::at(const Arrival& arrival) {
   Entry entry;
+  const uint32_t space = portSpace(arrival.protocol);
+  if (space == kNoPortSpace || (arrival.protocol == kGre && arrival.to.port == 0)) {
+    const Behaviour kind = hasPorts(arrival.protocol) ? Behaviour::AddressAndPortDependent
+                                                      : Behaviour::AddressDependent;
+    for (const Forward& f : sctpForwards_) {
+      const bool here = f.protocol == arrival.protocol && f.outsidePort == arrival.to.port &&
+                        f.outside == addresses_[arrival.to.address].address;
+      if (here) entry.forward = &f;
+    }
+    if (entry.forward == nullptr) entry.session = findShared(arrival, kind);
+    return entry;
+  }
+  const uint32_t value = map_.at(space, arrival.to);
   if ((value & PortMap::kForward) != 0) {
     entry.forward = &config_.forwards[value & ~PortMap::kForward];
+  } else if ((value & PortMap::kShared) != 0) {
+    const bool byAddress = (value & PortMap::kByAddress) != 0;
+    entry.session = findShared(
+        arrival, byAddress ? Behaviour::AddressDependent : Behaviour::AddressAndPortDependent);
   } else if (value != 0) {
     entry.session = value - 1;
   }
@@ -68,186 +94,341 @@ bool Bindings::findPermanent(const Key& key, PublicEndpoint& out) const {
   return true;
 }
 
-uint64_t Bindings::hashOf(const Key& key) const {
-  const uint64_t remote =
-      config_.mapping == Behaviour::AddressDependent ? uint64_t{key.remote()} << 8 : 0;
+// The two indexes: what finds a binding outbound, and inbound where endpoints are shared.
+
+uint64_t Bindings::mappingHash(const Key& key, Behaviour mapping) const {
+  const uint64_t remote = mapping == Behaviour::AddressDependent ? uint64_t{key.remote()} << 8 : 0;
   return hash128(key.inside() | uint64_t{key.insidePort()} << 32, key.protocol() | remote,
                  sessions_.hashKey());
 }
-uint64_t Bindings::hashOf(const Session& s) const { return hashOf(Key::of(s)); }
-
-bool Bindings::sameBinding(const Session& first, const Key& key) const {
-  return first.inside == key.inside() && first.insidePort == key.insidePort() &&
-         first.protocol == key.protocol() &&
-         (config_.mapping != Behaviour::AddressDependent || first.remote == key.remote());
+uint64_t Bindings::mappingHash(uint32_t slot) const {
+  const Session& s = sessions_[slot];
+  const Key key = Key::of(s);
+  return mappingHash(key, mappingOf(key, policyOf(s)));
 }
 
-uint32_t Bindings::findDynamic(const Key& key) const {
-  if (config_.mapping == Behaviour::AddressAndPortDependent) return kNone;
-  const uint32_t space = portSpace(key.protocol());
-  const auto first = [&](uint32_t value) {
-    return const_cast<PortMap&>(map_).at(key.protocol(), decode(value)) - 1;
-  };
-  const uint32_t found = mappings_[space].find(
-      hashOf(key), [&](uint32_t value) { return sameBinding(sessions_[first(value)], key); });
-  return found == kNone ? kNone : first(found);
+uint32_t Bindings::findDynamic(const Key& key, const Policy& policy) const {
+  const Behaviour mapping = mappingOf(key, policy);
+  if (mapping == Behaviour::AddressAndPortDependent) return kNone;
+  return mappings_.find(mappingHash(key, mapping), [&](uint32_t slot) {
+    const Session& s = sessions_[slot];
+    return s.inside == key.inside() && s.insidePort == key.insidePort() &&
+           s.protocol == key.protocol() &&
+           (mapping == Behaviour::EndpointIndependent || s.remote == key.remote());
+  });
 }
 
-/// Whether a new host could get a port of an address.
-bool Bindings::hasRoom(uint32_t space, uint32_t address) const {
-  return pool_.free(space, address) != 0 && (!blocks_.enabled() || blocks_.free(address) != 0);
+uint64_t Bindings::sharedHash(const Arrival& a, Behaviour mapping) const {
+  const uint64_t port = mapping == Behaviour::AddressDependent ? 0 : a.remotePort;
+  return hash128(a.remote | port << 32 | uint64_t{a.protocol} << 48,
+                 uint32_t{a.to.address} << 16 | a.to.port, sessions_.hashKey());
+}
+uint64_t Bindings::sharedHash(uint32_t slot) const {
+  const Session& s = sessions_[slot];
+  return sharedHash({s.protocol, endpointOf(s), s.remote, s.remotePort},
+                    mappingOf(Key::of(s), policyOf(s)));
 }
 
-uint32_t Bindings::pairedAddress(uint32_t space, const Host& host) const {
+uint32_t Bindings::findShared(const Arrival& a, Behaviour mapping) const {
+  return shared_.find(sharedHash(a, mapping), [&](uint32_t slot) {
+    const Session& s = sessions_[slot];
+    return s.protocol == a.protocol && s.remote == a.remote && s.address == a.to.address &&
+           s.publicPort == swap16(a.to.port) &&
+           (mapping == Behaviour::AddressDependent || s.remotePort == a.remotePort) &&
+           (s.protocol != kSctp || s.end[a.reflected ? kOut : kIn] == a.tag);
+  });
+}
+
+/// A port that an ALG has read of is open for the remote address that it was told to.
+bool Bindings::isExpected(uint32_t head, uint32_t remote) const {
+  uint32_t budget = 16;
+  for (uint32_t at = head + 1; at != 0 && budget != 0; budget--) {
+    const Session& s = sessions_[at - 1];
+    if ((s.flags & kExpected) != 0 && s.remote == remote) return true;
+    at = sessions_.links(at - 1).bindingNext;
+  }
+  return false;
+}
+
+// Choosing a public endpoint.
+
+/// Whether a host could get a port of an address.
+bool Bindings::hasRoom(const BindingWish& wish, uint32_t address) {
+  const PublicAddress& range = addresses_[address];
+  if (!choosesPort(wish.key)) return true;
+  if (shares(wish.key, wish.policy)) return range.low <= range.high;
+  return pool_.free(portSpace(wish.key.protocol()), address) != 0 &&
+         (!blocks_.enabled() || blocks_.free(address) != 0);
+}
+
+uint32_t Bindings::pairedAddress(const BindingWish& wish) {
   const uint32_t count = addresses_.pool();
-  const auto usable = [&](uint32_t a) { return hasRoom(space, a); };
   // The least loaded of a few; of many, the better of two, so that hosts spread evenly.
   constexpr uint32_t kFew = 16;
   if (count <= kFew) {
     uint32_t best = kNone;
     for (uint32_t a = 0; a < count; a++) {
-      if (usable(a) && (best == kNone || hostsPaired_[a] < hostsPaired_[best])) best = a;
+      if (hasRoom(wish, a) && (best == kNone || hostsPaired_[a] < hostsPaired_[best])) best = a;
     }
     return best;
   }
-  const uint64_t hash = hosts.hash(host.address);
+  const uint64_t hash = hosts.hash(wish.key.inside());
   const auto one = static_cast<uint32_t>((hash & 0xffffffff) * count >> 32);
   const auto two = static_cast<uint32_t>((hash >> 32) * count >> 32);
   const uint32_t better = hostsPaired_[one] <= hostsPaired_[two] ? one : two;
   constexpr uint32_t kProbes = 256;  // bounded, however large and full the pool is
   for (uint32_t i = 0; i < count && i < kProbes; i++) {
     const uint32_t a = better + i < count ? better + i : better + i - count;
-    if (usable(a)) return a;
+    if (hasRoom(wish, a)) return a;
   }
   return kNone;
 }
 
-int32_t Bindings::portOf(const Key& key, uint32_t host, uint32_t address, bool ideal,
-                         Random& random) {
-  const uint32_t space = portSpace(key.protocol());
-  const bool query = key.protocol() == kIcmp;
-  const PortWish wish{swap16(key.insidePort()), config_.parity && !query, !query};
+bool Bindings::canShare(const BindingWish& wish, PublicEndpoint e) {
+  const Behaviour mapping = mappingOf(wish.key, wish.policy);
+  if (choosesPort(wish.key)) {
+    const uint32_t value = map_.at(portSpace(wish.key.protocol()), e);
+    const uint32_t kind = mapping == Behaviour::AddressDependent
+                              ? PortMap::kShared | PortMap::kByAddress
+                              : PortMap::kShared;
+    constexpr uint32_t kKinds = PortMap::kForward | PortMap::kShared | PortMap::kByAddress;
+    if ((value & kKinds) != kind) return false;
+  }
+  const Arrival arrival{wish.key.protocol(), e, wish.key.remote(), wish.key.remotePort(), wish.tag};
+  return findShared(arrival, mapping) == kNone;
+}
+
+/// Contiguity (RFC 4787, section 4.2.3): the port beside that of the even-odd sibling.
+int32_t Bindings::besideSibling(const BindingWish& wish, uint32_t address) {
+  const Key& key = wish.key;
+  constexpr uint16_t kOne = swap16(1);
+  const Key sibling = Key::of(key.inside(), key.remote(), key.insidePort() ^ kOne, key.remotePort(),
+                              key.protocol());
+  const uint32_t head = findDynamic(sibling, wish.policy);
+  if (head == kNone || sessions_[head].address != address) return -1;
+  const int32_t step = (key.insidePort() & kOne) != 0 ? 1 : -1;
+  const int32_t port = swap16(sessions_[head].publicPort) + step;
+  const PublicAddress& range = addresses_[address];
+  if (port < range.low || port > range.high) return -1;
+  const PublicEndpoint e{static_cast<uint16_t>(address), static_cast<uint16_t>(port)};
+  return pool_.isFree(portSpace(key.protocol()), e) ? port : -1;
+}
+
+/// Free ports have run out: one that other bindings have, for other remotes.
+int32_t Bindings::sharedPort(const BindingWish& wish, const PortWish& port, uint32_t address,
+                             Random& random) {
+  const PublicAddress& range = addresses_[address];
+  const uint32_t count = uint32_t{range.high} - range.low + 1;
+  constexpr uint32_t kProbes = 1024;  // bounded, however crowded the range is
+  const uint32_t start = port.random ? random.below(count) : 0;
+  int32_t other = -1;
+  for (uint32_t i = 0; i < count && i < kProbes; i++) {
+    const uint32_t at = start + i < count ? start + i : start + i - count;
+    const auto candidate = static_cast<uint16_t>(range.low + at);
+    if (!canShare(wish, {static_cast<uint16_t>(address), candidate})) continue;
+    if (port.suits(candidate)) return candidate;
+    if (other < 0) other = candidate;
+  }
+  return other;
+}
+
+int32_t Bindings::portOf(const BindingWish& wish, uint32_t address, Random& random) {
+  const Policy& policy = wish.policy;
+  const uint8_t protocol = wish.key.protocol();
+  const uint32_t space = portSpace(protocol), host = wish.host;
+  const bool ports = hasPorts(protocol);
+  const PortWish port{swap16(wish.key.insidePort()), policy.preservePorts, policy.parity && ports,
+                      ports, policy.randomPorts};
+  const auto number = static_cast<uint16_t>(address);
   const auto within = [&](uint32_t low, uint32_t high, PortQuality quality) {
-    return pool_.find(space, address, low, high, wish, quality, config_, random);
+    return pool_.find(space, address, low, high, port, quality, random);
   };
   const PublicAddress& range = addresses_[address];
+  const bool contiguous = policy.contiguity && ports;
+  if (contiguous) {
+    const int32_t beside = besideSibling(wish, address);
+    if (beside >= 0) return beside;
+  }
+  const bool inRange = port.port >= range.low && port.port <= range.high;
+  const bool sharing = shares(wish.key, policy);
+  if (sharing && port.preserve && inRange && canShare(wish, {number, port.port})) return port.port;
   // Who wants a port preserved is content with another only where it can't be had at all.
-  const bool keepable = config_.preservePorts && wish.port >= range.low && wish.port <= range.high;
-  const PortQuality worst = !ideal     ? PortQuality::Any
-                            : keepable ? PortQuality::Same
-                                       : PortQuality::ClassAndParity;
+  const PortQuality worst = !wish.ideal                ? PortQuality::Any
+                            : port.preserve && inRange ? PortQuality::Same
+                                                       : PortQuality::ClassAndParity;
   for (const PortQuality quality : kPortQualities) {
     if (quality > worst) break;
-    int32_t port = -1;
-    if (!blocks_.enabled()) port = within(range.low, range.high, quality);
-    for (uint32_t at = hosts[host].blocks; at != 0 && port < 0; at = blocks_[at - 1].next) {
-      const PortBlock& block = blocks_[at - 1];
-      if (block.address == address) port = within(block.low, block.high, quality);
+    int32_t found = -1;
+    if (!blocks_.enabled()) {
+      // The neighbour should be there for the sibling.
+      constexpr int kTries = 8;
+      for (int i = 0; i < kTries; i++) {
+        found = within(range.low, range.high, quality);
+        if (!contiguous || found < 0) break;
+        const auto neighbour = static_cast<uint16_t>(found ^ ((port.port ^ found) & 1 ? 0 : 1));
+        if (pool_.isFree(space, {number, neighbour})) break;
+      }
     }
-    if (port >= 0) return port;
+    for (uint32_t at = hosts[host].blocks; at != 0 && found < 0; at = blocks_[at - 1].next) {
+      const PortBlock& block = blocks_[at - 1];
+      if (block.address == address) found = within(block.low, block.high, quality);
+    }
+    if (found >= 0) return found;
   }
-  if (!blocks_.enabled() || (ideal && hosts[host].blocks != 0)) return -1;
+  if (sharing) return wish.ideal ? -1 : sharedPort(wish, port, address, random);
+  if (!blocks_.enabled() || (wish.ideal && hosts[host].blocks != 0)) return -1;
   const auto hasPort = [&](uint32_t low, uint32_t high) {
     return pool_.anyFree(space, address, low, high);
   };
   const uint32_t fresh =
-      blocks_.allocate(hosts[host], host, address, config_.randomPorts, random, hasPort);
+      blocks_.allocate(hosts, host, address, policy.randomPorts, random, hasPort);
   if (fresh == kNone) return -1;
   const uint32_t low = blocks_[fresh].low, high = blocks_[fresh].high;
   for (const PortQuality quality : kPortQualities) {
-    const int32_t port = within(low, high, quality);
-    if (port >= 0) return port;
+    const int32_t found = within(low, high, quality);
+    if (found >= 0) return found;
   }
   return -1;
 }
 
-Reason Bindings::choose(const Key& key, uint32_t hostSlot, bool ideal, PublicEndpoint& out,
-                        Random& random) {
-  const uint32_t space = portSpace(key.protocol());
-  Host& host = hosts[hostSlot];
+Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& random) {
+  Host& host = hosts[wish.host];
   const uint32_t count = addresses_.pool();
   const auto take = [&](uint32_t address) {
-    const int32_t port = portOf(key, hostSlot, address, ideal, random);
+    out.address = static_cast<uint16_t>(address);
+    if (!choosesPort(wish.key)) {
+      out.port = swap16(wish.key.insidePort());
+      return canShare(wish, out);
+    }
+    const int32_t port = portOf(wish, address, random);
     if (port < 0) return false;
-    out = {static_cast<uint16_t>(address), static_cast<uint16_t>(port)};
+    out.port = static_cast<uint16_t>(port);
     return true;
   };
-  if (config_.paired) {
+  const Pooling pooling = wish.policy.pooling;
+  if (pooling != Pooling::Arbitrary) {
     if (!host.isPaired) {
-      const uint32_t address = pairedAddress(space, host);
+      const uint32_t address = pairedAddress(wish);
       if (address == kNone) return Reason::PortsExhausted;
-      host.paired = static_cast<uint16_t>(address);
-      host.isPaired = true;
-      hostsPaired_[address]++;
+      pair(host, address);
     }
+    if (take(host.paired)) return Reason::None;
     // Full: refused, rather than seen from a second address (RFC 7857, section 4).
-    return take(host.paired) ? Reason::None : Reason::PortsExhausted;
+    if (pooling == Pooling::Paired || wish.ideal) return Reason::PortsExhausted;
   }
   const uint32_t start = count == 0 ? 0 : random.below(count);
-  constexpr uint32_t kProbes = 256;
-  for (uint32_t i = 0; i < count && i < kProbes; i++) {
+  const uint32_t most = shares(wish.key, wish.policy) ? 16 : 256;
+  for (uint32_t i = 0; i < count && i < most; i++) {
     const uint32_t a = start + i < count ? start + i : start + i - count;
-    if (pool_.free(space, a) != 0 && take(a)) return Reason::None;
+    if (take(a)) return Reason::None;
   }
   return Reason::PortsExhausted;
 }
 
-bool Bindings::claim(uint8_t protocol, PublicEndpoint e, uint32_t hostSlot) {
-  const PublicAddress& range = addresses_[e.address];
-  if (e.port < range.low || e.port > range.high) return false;
+bool Bindings::claim(const Session& session, PublicEndpoint e, uint32_t hostSlot) {
+  const Key key = Key::of(session);
+  const Policy& policy = policyOf(session);
   Host& host = hosts[hostSlot];
-  if (config_.paired && host.isPaired && host.paired != e.address) return false;
-  const bool free = pool_.isFree(portSpace(protocol), e);
-  if (!free && map_.at(protocol, e) == 0) return false;
-  if (blocks_.enabled() && !blocks_.claim(e, host, hostSlot)) return false;
-  if (config_.paired && !host.isPaired) {
-    host.paired = e.address;
-    host.isPaired = true;
-    hostsPaired_[e.address]++;
+  const bool paired = policy.pooling == Pooling::Paired;
+  if (e.address >= addresses_.pool()) return false;
+  if (paired && host.isPaired && host.paired != e.address) return false;
+  const uint32_t tag = session.protocol == kSctp ? session.end[kIn] : 0;
+  const BindingWish wish{key, tag, hostSlot, policy, false};
+  if (!choosesPort(key)) {
+    if (!canShare(wish, e) && findDynamic(key, policy) == kNone) return false;
+  } else {
+    const PublicAddress& range = addresses_[e.address];
+    if (e.port < range.low || e.port > range.high) return false;
+    const uint32_t space = portSpace(session.protocol);
+    const uint32_t value = map_.at(space, e);
+    if (value == 0) {
+      if (!pool_.isFree(space, e)) return false;
+    } else if (shares(key, policy)) {
+      const uint32_t head = findDynamic(key, policy);
+      const bool same = head != kNone && sessions_[head].publicPort == session.publicPort;
+      if (!same && !canShare(wish, e)) return false;
+    } else {
+      if ((value & (PortMap::kForward | PortMap::kShared)) != 0) return false;
+      const Session& head = sessions_[value - 1];
+      if (head.inside != session.inside || head.insidePort != session.insidePort) return false;
+    }
+    if (blocks_.enabled() && !blocks_.claim(hosts, hostSlot, e)) return false;
   }
+  if (policy.pooling != Pooling::Arbitrary && !host.isPaired) pair(host, e.address);
   return true;
 }
 
-bool Bindings::attach(uint32_t slot) {
+// The life of a binding.
+
+bool Bindings::attach(uint32_t slot, uint32_t host) {
   const Session& s = sessions_[slot];
   if ((s.flags & kPermanent) != 0) return true;
+  const Key key = Key::of(s);
   const PublicEndpoint e = endpointOf(s);
-  const bool permits = config_.filtering == Behaviour::AddressDependent;
+  const Policy& policy = policyOf(s);
+  uint32_t head = kNone;
+  if (!shares(key, policy)) {
+    head = map_.at(portSpace(s.protocol), e) - 1;
+  } else if (mappingOf(key, policy) == Behaviour::AddressDependent) {
+    head = findShared({s.protocol, e, s.remote, s.remotePort}, Behaviour::AddressDependent);
+  }
+  const bool permits = needsPermits(s);
   if (permits && !permits_.add(s.protocol, e, s.remote, slot)) return false;
-  uint32_t& entry = map_.at(s.protocol, e);
-  if (entry != 0) {
-    // Second in the list: the first one keys the mapping, and stays.
-    SessionLinks& first = sessions_.links(entry - 1);
-    SessionLinks& links = sessions_.links(slot);
-    links.bindingPrevious = entry;
-    links.bindingNext = first.bindingNext;
-    if (first.bindingNext != 0) sessions_.links(first.bindingNext - 1).bindingPrevious = slot + 1;
-    first.bindingNext = slot + 1;
-    return true;
+  if (head == kNone) {
+    if (begin(slot, host)) return true;
+    if (permits) permits_.remove(s.protocol, e, s.remote);
+    return false;
   }
-  entry = slot + 1;
-  const uint32_t space = portSpace(s.protocol);
-  if (config_.mapping != Behaviour::AddressAndPortDependent) {
-    const auto hash = [this, &s](uint32_t value) {
-      return hashOf(sessions_[map_.at(s.protocol, decode(value)) - 1]);
-    };
-    if (!mappings_[space].insert(hashOf(s), code(e), hash)) {
-      entry = 0;
-      if (permits) permits_.remove(s.protocol, e, s.remote);
-      return false;
-    }
-  }
-  pool_.take(space, e);
-  if (blocks_.enabled()) blocks_.bindingMade(e);
+  // Second in the list: the first one keys the mapping, and stays.
+  SessionLinks& first = sessions_.links(head);
+  SessionLinks& links = sessions_.links(slot);
+  links.bindingPrevious = head + 1;
+  links.bindingNext = first.bindingNext;
+  if (first.bindingNext != 0) sessions_.links(first.bindingNext - 1).bindingPrevious = slot + 1;
+  first.bindingNext = slot + 1;
   return true;
 }
 
-void Bindings::detach(uint32_t slot) {
+/// The first session of a binding.
+bool Bindings::begin(uint32_t slot, uint32_t host) {
+  const Session& s = sessions_[slot];
+  const Key key = Key::of(s);
+  const Policy& policy = policyOf(s);
+  const Behaviour mapping = mappingOf(key, policy);
+  const bool keyed = mapping != Behaviour::AddressAndPortDependent;
+  if (keyed && !mappings_.insert(mappingHash(key, mapping), slot,
+                                 [this](uint32_t at) { return mappingHash(at); })) {
+    return false;
+  }
+  const PublicEndpoint e = endpointOf(s);
+  const bool sharing = shares(key, policy);
+  if (sharing &&
+      !shared_.insert(sharedHash(slot), slot, [this](uint32_t at) { return sharedHash(at); })) {
+    if (keyed) mappings_.erase(mappingHash(slot), slot);
+    return false;
+  }
+  if (!choosesPort(key)) return true;
+  const uint32_t space = portSpace(s.protocol);
+  uint32_t& entry = map_.at(space, e);
+  if (entry == 0) pool_.take(space, e);
+  if (!sharing) {
+    entry = slot + 1;
+  } else {
+    if (entry == 0) {
+      entry =
+          PortMap::kShared | (mapping == Behaviour::AddressDependent ? PortMap::kByAddress : 0u);
+    }
+    entry++;
+  }
+  if (blocks_.enabled()) blocks_.bindingMade(hosts, host, e);
+  countPort(host, s.protocol, true);
+  return true;
+}
+
+void Bindings::detach(uint32_t slot, uint32_t host) {
   const Session& s = sessions_[slot];
   if ((s.flags & kPermanent) != 0) return;
-  const PublicEndpoint e = endpointOf(s);
-  const uint32_t space = portSpace(s.protocol);
-  if (config_.filtering == Behaviour::AddressDependent) permits_.remove(s.protocol, e, s.remote);
+  if (needsPermits(s)) permits_.remove(s.protocol, endpointOf(s), s.remote);
   const SessionLinks links = sessions_.links(slot);
   if (links.bindingNext != 0) {
     sessions_.links(links.bindingNext - 1).bindingPrevious = links.bindingPrevious;
@@ -256,23 +437,86 @@ void Bindings::detach(uint32_t slot) {
     sessions_.links(links.bindingPrevious - 1).bindingNext = links.bindingNext;
     return;
   }
-  // It was the first, which keys the mapping.
-  const bool keyed = config_.mapping != Behaviour::AddressAndPortDependent;
-  if (keyed) mappings_[space].erase(hashOf(s), code(e));
-  uint32_t& entry = map_.at(s.protocol, e);
-  entry = links.bindingNext;
-  if (entry != 0) {
-    const Session& next = sessions_[entry - 1];
-    if (keyed && findDynamic(Key::of(next)) == kNone) {
-      const auto hash = [this, &s](uint32_t value) {
-        return hashOf(sessions_[map_.at(s.protocol, decode(value)) - 1]);
-      };
-      mappings_[space].insert(hashOf(next), code(e), hash);
+  end(slot, host, links.bindingNext);
+}
+
+/// The first session of a binding has ended; `next` (a slot plus one) is first now, or there is
+/// none.
+void Bindings::end(uint32_t slot, uint32_t host, uint32_t next) {
+  const Session& s = sessions_[slot];
+  const Key key = Key::of(s);
+  const Policy& policy = policyOf(s);
+  const PublicEndpoint e = endpointOf(s);
+  const uint32_t space = portSpace(s.protocol);
+  const bool keyed = mappingOf(key, policy) != Behaviour::AddressAndPortDependent;
+  const bool sharing = shares(key, policy);
+  if (keyed) mappings_.erase(mappingHash(slot), slot);
+  if (sharing) shared_.erase(sharedHash(slot), slot);
+  if (next != 0) {
+    // There is room where the first one was.
+    const uint32_t first = next - 1;
+    if (keyed && findDynamic(Key::of(sessions_[first]), policy) == kNone) {
+      mappings_.insert(mappingHash(first), first, [this](uint32_t at) { return mappingHash(at); });
+    }
+    if (sharing) {
+      shared_.insert(sharedHash(first), first, [this](uint32_t at) { return sharedHash(at); });
+    } else {
+      map_.at(space, e) = next;
     }
     return;
   }
-  pool_.give(space, e);
-  if (blocks_.enabled()) blocks_.bindingEnded(e, hosts);
+  if (!choosesPort(key)) return;
+  uint32_t& entry = map_.at(space, e);
+  constexpr uint32_t kCount = PortMap::kByAddress - 1;
+  entry = sharing && (entry & kCount) > 1 ? entry - 1 : 0;
+  if (entry == 0) pool_.give(space, e);
+  if (blocks_.enabled()) blocks_.bindingEnded(hosts, host, e);
+  countPort(host, s.protocol, false);
+}
+
+// Hosts and their quotas.
+
+uint32_t Bindings::obtainHost(uint32_t inside) {
+  const uint32_t slot = hosts.obtain(inside);
+  if (slot == kNone || hosts[slot].sessions != 0) return slot;
+  Host& host = hosts[slot];
+  host.policy = inside_.policyOf(inside);
+  if (countsPorts_ || limitsRate_) hosts.quota(slot) = Quota{};
+  const std::optional<uint16_t> fixed = blocks_.begin(hosts, slot);
+  if (fixed.has_value()) pair(host, *fixed);
+  return slot;
+}
+
+static uint32_t quotaOf(uint8_t protocol) {
+  const uint32_t space = portSpace(protocol);
+  return space < 3 ? space + 1 : 0;
+}
+
+bool Bindings::mayBind(uint32_t host, uint8_t protocol) {
+  if (!countsPorts_) return true;
+  const uint32_t* limits = config_.policies[hosts[host].policy].portLimits;
+  const uint32_t* used = hosts.quota(host).ports;
+  const uint32_t own = quotaOf(protocol);
+  return (limits[0] == 0 || used[0] < limits[0]) && (limits[own] == 0 || used[own] < limits[own]);
+}
+
+void Bindings::countPort(uint32_t host, uint8_t protocol, bool more) {
+  if (!countsPorts_) return;
+  uint32_t* used = hosts.quota(host).ports;
+  const uint32_t own = quotaOf(protocol);
+  used[0] += more ? 1u : ~0u;
+  if (own != 0) used[own] += more ? 1u : ~0u;
+}
+
+bool Bindings::withinRate(uint32_t host) {
+  const uint32_t rate = config_.policies[hosts[host].policy].sessionRate;
+  return rate == 0 || hosts.quota(host).sessions.allows(rate, rate, now_);
+}
+
+void Bindings::pair(Host& host, uint32_t address) {
+  host.paired = static_cast<uint16_t>(address);
+  host.isPaired = true;
+  hostsPaired_[address]++;
 }
 
 void Bindings::unpair(Host& host) {
@@ -281,23 +525,36 @@ void Bindings::unpair(Host& host) {
 }
 
 void Bindings::sessionBegan(uint32_t slot, const Session& session) {
-  hosts[slot].sessions++;
-  if ((session.flags & kPermanent) == 0) hosts[slot].pooled++;
+  Host& host = hosts[slot];
+  host.sessions++;
+  if ((session.flags & kPermanent) == 0) host.pooled++;
+  const uint32_t rate = config_.policies[host.policy].sessionRate;
+  if (rate != 0) hosts.quota(slot).sessions.count(rate, now_);
 }
 
 void Bindings::sessionEnded(uint32_t slot, const Session& session) {
   Host& host = hosts[slot];
   host.sessions--;
-  if ((session.flags & kPermanent) == 0 && --host.pooled == 0) unpair(host);
+  if ((session.flags & kPermanent) == 0) host.pooled--;
   releaseIdle(slot);
 }
 
 void Bindings::releaseIdle(uint32_t slot) {
   Host& host = hosts[slot];
-  if (host.pooled == 0) unpair(host);
+  // Deterministic NAT's pairing is for good; it is found again with the next session.
+  if (host.pooled == 0 && config_.deterministic.portsPerHost == 0) unpair(host);
   if (host.sessions != 0) return;
-  while (host.blocks != 0) blocks_.release(host.blocks - 1, hosts);
+  unpair(host);
+  blocks_.end(hosts, slot);
   hosts.release(slot);
+}
+
+void Bindings::adoptResting(Bindings& old) {
+  if (config_.holdDown == 0 || old.config_.holdDown == 0) return;
+  for (uint32_t a = 0; a < old.addresses_.pool(); a++) {
+    const uint32_t now = addresses_.find(old.addresses_[a].address);
+    if (now < addresses_.pool()) pool_.adoptResting(old.pool_, a, now);
+  }
 }
 
 }  // namespace napt

@@ -1,8 +1,13 @@
 // Bindings: which inside endpoint owns which public endpoint (RFC 4787's mappings).
 //
-// A binding has no record of its own. It is the list of its sessions, hung on the entry of its port
-// in the PortMap, and it lives as long as one of them: so binding, port and sessions always end
-// together. Outbound it is found by its inside endpoint (and remote address, for address-dependent
+// A binding has no record of its own. It is the list of its sessions, and it lives as long as one
+// of them: so binding, port and sessions always end together. The list hangs on the entry of its
+// port in the PortMap, where the port is the binding's alone. Where bindings share public
+// endpoints, each for its own remotes, it is found by public endpoint and remote through an Index
+// instead: by choice (`overloading`; RFC 7857, section 3), and for transports whose ports a NAT
+// can't change, or that have none. Of those only the address is translated.
+//
+// Outbound a binding is found by its inside endpoint (and remote address, for address-dependent
 // mapping) through an Index keyed by the list's first session; with address-and-port-dependent
 // mapping the session is the binding.
 //
@@ -16,11 +21,32 @@
 
 namespace napt {
 
+/// Where an inbound packet arrives, and from whom; ports in network order.
+struct Arrival {
+  uint8_t protocol;
+  PublicEndpoint to;
+  uint32_t remote;
+  uint16_t remotePort;
+  uint32_t tag = 0;        // of SCTP: what the inside host has its remote's packets marked with
+  bool reflected = false;  // or it the other way round: the tag of what the inside host sends
+};
+
+/// What a new binding has to be found for.
+struct BindingWish {
+  const Key& key;
+  uint32_t tag;   // SCTP: what its inbound packets will carry
+  uint32_t host;  // slot
+  const Policy& policy;
+  bool ideal;  // only what meets every wish, in a block that the host has, if it has any
+};
+
 class Bindings {
  public:
   static constexpr uint32_t kNone = Index::kNone;
 
-  Bindings(const Config& config, const PublicAddresses& addresses, SessionTable& sessions);
+  /// `now` is the translator's clock.
+  Bindings(const Config& config, const PublicAddresses& addresses, const InsidePrefixes& inside,
+           SessionTable& sessions, const uint64_t& now);
 
   bool reserve();
 
@@ -29,11 +55,11 @@ class Bindings {
     uint32_t session = kNone;  // the first session of the binding there
     const Forward* forward = nullptr;
   };
-  Entry at(uint8_t protocol, PublicEndpoint e);
+  Entry at(const Arrival& arrival);
 
   /// For the batched path: the address of a port's entry.
-  const uint32_t* entry(uint8_t protocol, uint32_t address, uint16_t port) {
-    return &map_.at(portSpace(protocol), address, port);
+  const uint32_t* entry(uint32_t space, uint32_t address, uint16_t port) {
+    return &map_.at(space, address, port);
   }
 
   /// The configured binding of an inside endpoint, if it has one.
@@ -41,19 +67,25 @@ class Bindings {
 
   /// The binding that the mapping behaviour prescribes for an outbound flow: the first session of
   /// it, or kNone.
-  uint32_t findDynamic(const Key& key) const;
+  uint32_t findDynamic(const Key& key, const Policy& policy) const;
 
-  /// Chooses a free public endpoint for a new binding of this host. Takes nothing yet. When
-  /// `ideal`, only one that meets every wish, in a block that the host has, if it has any.
-  Reason choose(const Key& key, uint32_t host, bool ideal, PublicEndpoint& out, Random& random);
+  /// Chooses a public endpoint for a new binding. Takes nothing yet.
+  Reason choose(const BindingWish& wish, PublicEndpoint& out, Random& random);
 
-  /// Whether a host may have (or keep) this very endpoint for a dynamic binding: for sessions that
-  /// are taken over from an earlier config.
-  bool claim(uint8_t protocol, PublicEndpoint e, uint32_t host);
+  /// Whether a host may have (or keep) this very endpoint for a dynamic binding of a session: for
+  /// what is taken over from an earlier config.
+  bool claim(const Session& session, PublicEndpoint e, uint32_t host);
 
   /// Adds a session to its binding, taking the port when it is the first. False when out of room.
-  bool attach(uint32_t slot);
-  void detach(uint32_t slot);
+  bool attach(uint32_t slot, uint32_t host);
+  void detach(uint32_t slot, uint32_t host);
+
+  /// The slot of an inside host, made when it is new; kNone when there is no room.
+  uint32_t obtainHost(uint32_t inside);
+  /// Whether the host's quota has room for one more session, or for one more binding.
+  bool mayOpen(uint32_t host) const { return withinLimit(hosts[host]); }
+  bool mayBind(uint32_t host, uint8_t protocol);
+  bool withinRate(uint32_t host);
 
   /// A host got a session, or lost one. With its last one it is forgotten.
   void sessionBegan(uint32_t host, const Session& session);
@@ -61,13 +93,25 @@ class Bindings {
   /// Forgets a host if it has no session: its pairing, and a block that was given but never used.
   void releaseIdle(uint32_t host);
 
-  /// Whether the filtering behaviour lets a remote in that has no session; `isLive(slot)` tells a
-  /// session from one that is due.
+  const Policy& policyOf(const Session& s) const {
+    return config_.policies[config_.profiles[s.profile].policy];
+  }
+
+  /// Whether the filtering behaviour lets a remote in that has no session with the binding of
+  /// `head`; `isLive(slot)` tells a session from one that is due.
   template <class IsLive>
-  bool admits(uint8_t protocol, PublicEndpoint e, uint32_t remote, IsLive isLive) {
-    if (config_.filtering != Behaviour::AddressDependent) {
-      return config_.filtering == Behaviour::EndpointIndependent;
+  bool admits(uint32_t head, uint32_t remote, IsLive isLive) {
+    const Session& first = sessions_[head];
+    switch (filteringOf(first.protocol, policyOf(first))) {
+      case Behaviour::EndpointIndependent:
+        return true;
+      case Behaviour::AddressAndPortDependent:
+        return isExpected(head, remote);
+      case Behaviour::AddressDependent:
+        break;
     }
+    const uint8_t protocol = first.protocol;
+    const PublicEndpoint e = endpointOf(first);
     uint32_t* witness = permits_.witness(protocol, e, remote);
     if (witness == nullptr) return false;
     const auto stands = [&](uint32_t slot) {
@@ -78,7 +122,7 @@ class Bindings {
     if (stands(*witness)) return true;
     // It has ended; another session of the binding may stand for it. Bounded, as a remote asks.
     uint32_t budget = 256;
-    for (uint32_t at = map_.at(protocol, e); at != 0 && budget != 0; budget--) {
+    for (uint32_t at = head + 1; at != 0 && budget != 0; budget--) {
       if (stands(at - 1)) {
         *witness = at - 1;
         return true;
@@ -88,35 +132,82 @@ class Bindings {
     return false;
   }
 
+  /// Eviction: frees the port that has rested longest, if any.
+  void hurry(uint32_t space, uint32_t address) { pool_.hurry(space, address); }
+  const PortBlock& block(uint32_t link) { return blocks_[link - 1]; }
+  bool givesBlocks() const { return blocks_.enabled(); }
+  BlockLog& blockLog() { return blocks_.log; }
+  void adoptResting(Bindings& old);
+
   Hosts hosts;
 
  private:
-  uint64_t hashOf(const Session& s) const;
-  uint64_t hashOf(const Key& key) const;
-  bool sameBinding(const Session& first, const Key& key) const;
-  bool hasRoom(uint32_t space, uint32_t address) const;
-  uint32_t pairedAddress(uint32_t space, const Host& host) const;
-  int32_t portOf(const Key& key, uint32_t host, uint32_t address, bool ideal, Random& random);
-  void unpair(Host& host);
-  static uint32_t code(PublicEndpoint e) { return uint32_t{e.address} << 16 | e.port; }
-  static PublicEndpoint decode(uint32_t code) {
-    return {static_cast<uint16_t>(code >> 16), static_cast<uint16_t>(code)};
+  friend class Audit;
+
+  /// Whether the NAT chooses the binding's public port.
+  static bool choosesPort(const Key& key) {
+    return portSpace(key.protocol()) != kNoPortSpace &&
+           (key.protocol() != kGre || key.insidePort() != 0);
   }
+  static Behaviour mappingOf(const Key& key, const Policy& policy) {
+    const uint32_t space = portSpace(key.protocol());
+    if (space < kPortSpaces && choosesPort(key)) return policy.mapping[space];
+    return hasPorts(key.protocol()) ? Behaviour::AddressAndPortDependent
+                                    : Behaviour::AddressDependent;
+  }
+  static Behaviour filteringOf(uint8_t protocol, const Policy& policy) {
+    const uint32_t space = portSpace(protocol);
+    return space == kNoPortSpace ? Behaviour::AddressAndPortDependent : policy.filtering[space];
+  }
+  /// Whether its public endpoint may be another binding's too, for other remotes.
+  static bool shares(const Key& key, const Policy& policy) {
+    if (!choosesPort(key)) return true;
+    return policy.overloading && mappingOf(key, policy) != Behaviour::EndpointIndependent;
+  }
+  bool needsPermits(const Session& s) const {
+    return filteringOf(s.protocol, policyOf(s)) == Behaviour::AddressDependent;
+  }
+  bool withinLimit(const Host& host) const {
+    const uint32_t limit = config_.policies[host.policy].sessionLimit;
+    return limit == 0 || host.sessions < limit;
+  }
+  bool isExpected(uint32_t head, uint32_t remote) const;
+
+  uint64_t mappingHash(const Key& key, Behaviour mapping) const;
+  uint64_t mappingHash(uint32_t slot) const;
+  uint64_t sharedHash(const Arrival& arrival, Behaviour mapping) const;
+  uint64_t sharedHash(uint32_t slot) const;
+  uint32_t findShared(const Arrival& arrival, Behaviour mapping) const;
+  bool begin(uint32_t slot, uint32_t host);
+  void end(uint32_t slot, uint32_t host, uint32_t next);
+
+  bool hasRoom(const BindingWish& wish, uint32_t address);
+  uint32_t pairedAddress(const BindingWish& wish);
+  void pair(Host& host, uint32_t address);
+  void unpair(Host& host);
+  int32_t portOf(const BindingWish& wish, uint32_t address, Random& random);
+  int32_t besideSibling(const BindingWish& wish, uint32_t address);
+  int32_t sharedPort(const BindingWish& wish, const PortWish& port, uint32_t address,
+                     Random& random);
+  bool canShare(const BindingWish& wish, PublicEndpoint e);
+  void countPort(uint32_t host, uint8_t protocol, bool more);
 
   const Config& config_;
   const PublicAddresses& addresses_;
+  const InsidePrefixes& inside_;
   SessionTable& sessions_;
+  const uint64_t& now_;
   PortMap map_;
-  mutable PortPool pool_;
+  PortPool pool_;
   PortBlocks blocks_;
   Permits permits_;
-  Index mappings_[kPortSpaces];         // values: code() of a public endpoint
+  Index mappings_;                      // by inside endpoint: first sessions of bindings
+  Index shared_;                        // by public endpoint and remote: likewise
   std::vector<uint32_t> hostsPaired_;   // by public address
   std::vector<StaticMapping> statics_;  // sorted by inside address
   std::vector<Forward> forwards_;       // sorted by inside endpoint
+  std::vector<Forward> sctpForwards_;   // these have no place in the PortMap
+  bool countsPorts_ = false, limitsRate_ = false;
 };
-
-/// The public endpoint of a session.
-inline PublicEndpoint endpointOf(const Session& s) { return {s.address, swap16(s.publicPort)}; }
 
 }  // namespace napt

@@ -14,6 +14,10 @@ Result Translator::fragment(const PacketView& packet, const Parsed& parsed, cons
     result.verdict = Verdict::Forwarded;
     return result;
   }
+  if (datagram != nullptr && datagram->state == DatagramState::Exempt) {
+    result.verdict = Verdict::Passed;
+    return result;
+  }
   if (datagram != nullptr && datagram->state == DatagramState::Refused) {
     result.reason = Reason::FragmentRefused;
     return result;
@@ -48,26 +52,28 @@ void Translator::firstFragment(const Parsed& parsed, const Route& route, const R
   const DatagramKey key = DatagramKey::of(parsed);
   Datagram* datagram = fragments_.find(key);
   if (datagram == nullptr) datagram = &beginDatagram(key);
-  if (result.verdict != Verdict::Forwarded) {
+  const bool exempt = result.verdict == Verdict::Passed;
+  if (result.verdict != Verdict::Forwarded && !exempt) {
     // A refused copy can't undo what an accepted one allowed.
     if (datagram->state == DatagramState::Translated) return;
     datagram->state = DatagramState::Refused;
     discardWaiting(*datagram, Reason::FragmentRefused);
     return;
   }
-  datagram->state = DatagramState::Translated;
+  datagram->state = exempt ? DatagramState::Exempt : DatagramState::Translated;
   datagram->to = to;
-  datagram->toInside = route.direction != Direction::Outbound;
+  if (!exempt) datagram->toInside = route.direction != Direction::Outbound;
   while (!datagram->waiting.empty()) {
     const uint32_t link = datagram->waiting.pop(store_);
     StoredPacket& stored = store_[link];
-    rewriteHeader(store_.view(link), to, config_.decrementTtl);
+    if (!exempt) rewriteHeader(store_.view(link), to, config_.decrementTtl);
     stored.at = now_;
     stored.cause = tag_;
     stored.toInside = datagram->toInside;
     outbox_.push(store_, link);
     stats.packetsHeld--;
     stats.packetsOut++;
+    if (exempt) stats.packetsPassed++;
     stats.bytesOut += stored.length;
   }
 }

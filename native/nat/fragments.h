@@ -12,7 +12,7 @@
 
 namespace napt {
 
-enum class DatagramState : uint8_t { Waiting, Translated, Refused };
+enum class DatagramState : uint8_t { Waiting, Translated, Exempt, Refused };
 
 struct DatagramKey {
   uint32_t source, destination;

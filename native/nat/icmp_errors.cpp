@@ -31,7 +31,8 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
     result.reason = Reason::IcmpChecksum;
     return result;
   }
-  const Quoted quoted = parseQuoted(packet, parsed, config_.verifyHeaderChecksum);
+  const Quoted quoted =
+      parseQuoted(packet, parsed, config_.verifyHeaderChecksum, config_.protocols);
   if (!quoted.usable) {
     result.reason = quoted.badChecksum ? Reason::IcmpChecksum : Reason::IcmpEmbedded;
     return result;
@@ -61,7 +62,7 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
       sentBy = kOut;
     }
   }
-  if (slot != kNone && quoted.hasSequence &&
+  if (slot != kNone && quoted.hasSequence && !bindings_.policyOf(sessions_[slot]).tcpLiberal &&
       !isInFlight(sessions_[slot], sentBy, quoted.sequence)) {
     result.reason = Reason::IcmpOutOfWindow;
     return result;
@@ -81,23 +82,24 @@ Reason Translator::quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& 
   if (own == PublicAddresses::kNone) return Reason::IcmpNoSession;
   // Of a hairpinned packet `to` has the outer half put back already, a query's identifier too.
   const PublicEndpoint e{static_cast<uint16_t>(own), swap16(to.sourcePort)};
+  const uint16_t remote = remotePort(q, to.destinationPort);
+  const Arrival arrival{q.protocol, e, to.destination, remote, q.tag, true};
   uint32_t inside;
   uint16_t port;
   bool permanent = true;
   if (addresses_[own].isStatic) {
     inside = addresses_[own].inside;
     port = to.sourcePort;
-  } else if (const Forward* f = bindings_.at(q.protocol, e).forward; f != nullptr) {
+  } else if (const Forward* f = bindings_.at(arrival).forward; f != nullptr) {
     inside = f->inside;
     port = swap16(f->insidePort);
   } else {
-    const uint32_t head = liveHead(q.protocol, e);
+    const uint32_t head = liveHead(arrival);
     if (head == kNone) return Reason::IcmpNoSession;
     inside = sessions_[head].inside;
     port = sessions_[head].insidePort;
     permanent = false;
   }
-  const uint16_t remote = remotePort(q, to.destinationPort);
   slot = lookup(Key::of(inside, to.destination, port, remote, q.protocol));
   if (slot != kNone) {
     const PublicEndpoint taken = endpointOf(sessions_[slot]);
@@ -118,7 +120,7 @@ Reason Translator::quotedOutbound(const Quoted& quoted, Endpoints& to, PublicEnd
   if (slot != kNone) {
     e = endpointOf(sessions_[slot]);
   } else if (!bindings_.findPermanent(key, e)) {
-    const uint32_t head = liveBinding(key);
+    const uint32_t head = liveBinding(key, policyAt(key.inside()));
     if (head == kNone) return Reason::IcmpNoSession;
     e = endpointOf(sessions_[head]);
   }

@@ -9,9 +9,9 @@ namespace napt {
 
 namespace {
 constexpr uint64_t kSecond = 1'000'000'000;
-constexpr uint64_t kErrorEvery = kSecond / 1000;  // at most 1,000 a second
-constexpr uint64_t kSynWait = 6 * kSecond;        // RFC 5382, REQ-4
-constexpr uint32_t kPendingSyns = 64;
+constexpr uint32_t kErrorBurst = 50;
+constexpr uint64_t kAnswerAfter = 6 * kSecond;  // RFC 5382, REQ-4
+constexpr uint32_t kMostUnanswered = 64;
 constexpr uint32_t kLargest = 576;  // RFC 1812, 4.3.2.3
 constexpr uint32_t kHeaders = kIpHeader + kIcmpHeader;
 constexpr uint8_t kPortUnreachable = 3;
@@ -46,13 +46,10 @@ void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_
       isUnroutable(parsed.source) || addresses_.pool() == 0) {
     return;
   }
-  const uint64_t earned = (now_ - icmpTokensAt_) / kErrorEvery;
-  icmpTokensAt_ += earned * kErrorEvery;
-  icmpTokens_ = std::min(kErrorBurst, icmpTokens_ + earned);
-  if (icmpTokens_ == 0) return;
+  if (!icmpErrors_.allows(config_.icmpErrorRate, kErrorBurst, now_)) return;
   const uint32_t link = store_.take();
   if (link == 0) return;
-  icmpTokens_--;
+  icmpErrors_.count(config_.icmpErrorRate, now_);
   StoredPacket& stored = store_[link];
   stored.length = buildError(store_.bytes(link), addresses_[0].address, parsed.source,
                              cause.data[kIpTos], type, code, cause.data, parsed.end);
@@ -67,24 +64,26 @@ void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_
 }
 
 /// An unsolicited SYN may be half of a simultaneous open, so it is not answered at once.
-void Translator::answerSynLater(const PacketView& packet, uint32_t tag) {
-  if (!config_.icmpErrors || pendingSyns_.size() >= kPendingSyns) return;
+void Translator::answerLater(const PacketView& packet, uint32_t tag) {
+  if (!config_.icmpErrors || unanswered_.size() >= kMostUnanswered) return;
   const uint32_t link = store_.take();
   if (link == 0) return;
   StoredPacket& stored = store_[link];
   stored.length = std::min(packet.length, kLargest - kHeaders);
   stored.tag = tag;
-  stored.at = now_ + kSynWait;
+  stored.at = now_ + kAnswerAfter;
   std::memcpy(store_.bytes(link), packet.data, stored.length);
-  pendingSyns_.push(store_, link);
+  unanswered_.push(store_, link);
 }
 
 /// The inside host opens that connection itself: its SYN is never answered.
-void Translator::forgetSyn(const Session& s) {
-  pendingSyns_.each(store_, [&](uint32_t link) {
+void Translator::forgetUnanswered(const Session& s, const Segment& segment) {
+  if (unanswered_.empty() || !segment.known) return;
+  if (s.protocol == kTcp && (segment.flags & kSyn) == 0) return;
+  unanswered_.each(store_, [&](uint32_t link) {
     const uint8_t* p = store_.bytes(link);
     const uint32_t header = (p[0] & 15u) * 4;
-    if (load<uint32_t>(p + kIpSource) == s.remote &&
+    if (p[kIpProtocol] == s.protocol && load<uint32_t>(p + kIpSource) == s.remote &&
         load<uint32_t>(p + kIpDestination) == addresses_[s.address].address &&
         load<uint16_t>(p + header) == s.remotePort &&
         load<uint16_t>(p + header + 2) == s.publicPort) {
@@ -93,9 +92,9 @@ void Translator::forgetSyn(const Session& s) {
   });
 }
 
-void Translator::answerSyns(uint64_t until) {
-  while (!pendingSyns_.empty() && store_[pendingSyns_.first()].at <= until) {
-    const uint32_t link = pendingSyns_.pop(store_);
+void Translator::answerUnsolicited(uint64_t until) {
+  while (!unanswered_.empty() && store_[unanswered_.first()].at <= until) {
+    const uint32_t link = unanswered_.pop(store_);
     StoredPacket& stored = store_[link];
     if (stored.length == 0) {
       store_.give(link);
@@ -113,6 +112,6 @@ void Translator::answerSyns(uint64_t until) {
   }
 }
 
-void Translator::flush() { answerSyns(~uint64_t{0}); }
+void Translator::flush() { answerUnsolicited(~uint64_t{0}); }
 
 }  // namespace napt

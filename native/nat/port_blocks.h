@@ -1,8 +1,15 @@
-// Port blocks (RFC 6888, REQ-14; RFC 7753): contiguous ports that one inside host owns while it
-// has a binding in them, so that a log needs one line for a whole block. A block serves all
-// protocols of the host.
+// Port blocks: contiguous ports that one inside host owns, so that a log needs one line for a
+// whole block (RFC 6888, REQ-14; RFC 7753). A block serves all protocols of the host.
+//
+// A block is a host's while it has a binding in it; then it may rest before another host gets it
+// (`blockHold`). With deterministic NAT (RFC 7422) each host has a fixed block too, which follows
+// from its address and is never given or taken; blocks beyond it come from what the fixed ones
+// leave of the range.
 #pragma once
 
+#include <optional>
+
+#include "nat/block_log.h"
 #include "nat/hosts.h"
 #include "nat/ports.h"
 
@@ -14,111 +21,99 @@ struct PortBlock {
   uint32_t bindings;  // ports in use, over all protocols
   uint16_t address;   // which public address
   uint16_t low, high;
+  bool fixed;  // deterministic: the host's for good
 };
 
 class PortBlocks {
  public:
-  bool reserve(const PublicAddresses& addresses, uint32_t size, uint32_t most) {
-    addresses_ = &addresses;
-    size_ = size;
-    if (size == 0) return true;
-    perAddress_ = 65536 / size + 1;
-    const uint64_t all = uint64_t{perAddress_} * addresses.size();
-    taken_.assign(addresses.size(), 0);
-    return owners_.reserve(all) && blocks_.reserve(all < most ? all : most);
-  }
+  PortBlocks(const Config& config, const PublicAddresses& addresses, const uint64_t& now)
+      : config_(config), addresses_(addresses), now_(now) {}
 
-  bool enabled() const { return size_ != 0; }
+  bool reserve(uint32_t mostHosts);
+
+  bool enabled() const { return size_ != 0 || config_.deterministic.portsPerHost != 0; }
   PortBlock& operator[](uint32_t slot) { return blocks_[slot]; }
 
-  /// Blocks of an address that nobody has.
-  uint32_t free(uint32_t address) const { return blocksOf(address) - taken_[address]; }
+  /// Blocks of an address that can be given.
+  uint32_t free(uint32_t address) {
+    wake();
+    return blocksOf(address) - taken_[address];
+  }
+  /// Gives a new host its fixed block, if it has one; the public address of it.
+  std::optional<uint16_t> begin(Hosts& hosts, uint32_t host);
 
   /// Gives the host a free block of a public address, found from a random start; kNone if none.
   /// `hasPort(low, high)` tells whether a block is any use: forwards may own all of its ports.
   template <class HasPort>
-  uint32_t allocate(Host& host, uint32_t hostSlot, uint32_t address, bool atRandom, Random& random,
+  uint32_t allocate(Hosts& hosts, uint32_t host, uint32_t address, bool atRandom, Random& random,
                     HasPort hasPort) {
     const uint32_t count = blocksOf(address);
-    if (free(address) == 0) return Index::kNone;
-    const uint32_t first = (*addresses_)[address].low;
+    if (free(address) == 0 || !mayHaveMore(hosts[host])) return Index::kNone;
     const uint32_t start = atRandom ? random.below(count) : 0;
     for (uint32_t i = 0; i < count; i++) {
       const uint32_t number = start + i < count ? start + i : start + i - count;
-      const uint32_t low = first + number * size_;
-      if (owners_[size_t{address} * perAddress_ + number] == 0 && hasPort(low, low + size_ - 1)) {
-        return give(host, hostSlot, address, number);
+      const uint32_t low = firstOf(address) + number * size_;
+      if (owners_[at(address, number)] == 0 && hasPort(low, low + size_ - 1)) {
+        return give(hosts, host, address, number);
       }
     }
     return Index::kNone;
   }
 
   /// Makes the block around an endpoint the host's, unless it is another's.
-  bool claim(PublicEndpoint e, Host& host, uint32_t hostSlot) {
-    const PublicAddress& range = (*addresses_)[e.address];
-    const uint32_t number = (uint32_t{e.port} - range.low) / size_;
-    if (range.low + (number + 1) * size_ > uint32_t{range.high} + 1) return false;
-    if (owner(e) != 0) return blocks_[owner(e) - 1].host == hostSlot;
-    return give(host, hostSlot, e.address, number) != Index::kNone;
+  bool claim(Hosts& hosts, uint32_t host, PublicEndpoint e);
+
+  void bindingMade(const Hosts& hosts, uint32_t host, PublicEndpoint e) {
+    blocks_[find(hosts, host, e)].bindings++;
   }
-
-  void bindingMade(PublicEndpoint e) { blocks_[owner(e) - 1].bindings++; }
-
   /// A port of a block is free again; the block goes with its last.
-  void bindingEnded(PublicEndpoint e, Hosts& hosts) {
-    const uint32_t slot = owner(e) - 1;
-    if (--blocks_[slot].bindings == 0) release(slot, hosts);
+  void bindingEnded(Hosts& hosts, uint32_t host, PublicEndpoint e) {
+    const uint32_t slot = find(hosts, host, e);
+    if (--blocks_[slot].bindings == 0 && !blocks_[slot].fixed) release(hosts, slot);
+  }
+  /// Takes all blocks back from a host that has no session.
+  void end(Hosts& hosts, uint32_t host) {
+    while (hosts[host].blocks != 0) release(hosts, hosts[host].blocks - 1);
   }
 
-  /// Takes a block back from its host.
-  void release(uint32_t slot, Hosts& hosts) {
-    PortBlock& block = blocks_[slot];
-    uint32_t* link = &hosts[block.host].blocks;
-    while (*link != slot + 1) link = &blocks_[*link - 1].next;
-    *link = block.next;
-    owner({block.address, block.low}) = 0;
-    taken_[block.address]--;
-    block.next = free_;
-    free_ = slot + 1;
-  }
+  BlockLog log;
 
  private:
+  static constexpr uint32_t kResting = 0xffffffff;  // owner of a block at rest
+
+  struct Rest {
+    uint64_t since;
+    uint32_t address, number;
+  };
+
+  /// The first port of an address that is given in blocks.
+  uint32_t firstOf(uint32_t address) const {
+    const Deterministic& d = config_.deterministic;
+    return addresses_[address].low + d.portsPerHost * d.hostsPerAddress;
+  }
   uint32_t blocksOf(uint32_t address) const {
-    const PublicAddress& range = (*addresses_)[address];
-    return range.low > range.high ? 0 : (uint32_t{range.high} - range.low + 1) / size_;
+    const uint32_t end = uint32_t{addresses_[address].high} + 1, first = firstOf(address);
+    return size_ == 0 || first >= end ? 0 : (end - first) / size_;
   }
-
-  uint32_t give(Host& host, uint32_t hostSlot, uint32_t address, uint32_t number) {
-    const uint32_t slot = free_ != 0 ? free_ - 1 : used_;
-    if (slot >= blocks_.capacity()) return Index::kNone;
-    if (free_ != 0) {
-      free_ = blocks_[slot].next;
-    } else {
-      used_++;
-    }
-    owners_[size_t{address} * perAddress_ + number] = slot + 1;
-    taken_[address]++;
-    const uint32_t low = (*addresses_)[address].low + number * size_;
-    blocks_[slot] = {hostSlot,
-                     host.blocks,
-                     0,
-                     static_cast<uint16_t>(address),
-                     static_cast<uint16_t>(low),
-                     static_cast<uint16_t>(low + size_ - 1)};
-    host.blocks = slot + 1;
-    return slot;
+  size_t at(uint32_t address, uint32_t number) const {
+    return size_t{address} * perAddress_ + number;
   }
+  bool mayHaveMore(const Host& host) const;
+  uint32_t find(const Hosts& hosts, uint32_t host, PublicEndpoint e) const;
+  uint32_t add(Hosts& hosts, uint32_t host, const PortBlock& block);
+  uint32_t give(Hosts& hosts, uint32_t host, uint32_t address, uint32_t number);
+  void release(Hosts& hosts, uint32_t slot);
+  void wake();
 
-  uint32_t& owner(PublicEndpoint e) {
-    const uint32_t number = (uint32_t{e.port} - (*addresses_)[e.address].low) / size_;
-    return owners_[size_t{e.address} * perAddress_ + number];
-  }
-
-  const PublicAddresses* addresses_ = nullptr;
+  const Config& config_;
+  const PublicAddresses& addresses_;
+  const uint64_t& now_;
   uint32_t size_ = 0, perAddress_ = 0;
-  Arena<uint32_t> owners_;  // for each block of each address: its slot plus one
+  Arena<uint32_t> owners_;  // for each block of each address: its slot plus one, or kResting
   Arena<PortBlock> blocks_;
-  std::vector<uint32_t> taken_;  // by address: blocks in use
+  Arena<Rest> resting_;  // a ring, oldest first
+  size_t restFirst_ = 0, restCount_ = 0;
+  std::vector<uint32_t> taken_;  // by address: blocks in use or at rest
   uint32_t used_ = 0, free_ = 0;
 };
 

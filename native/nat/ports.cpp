@@ -15,6 +15,41 @@ void PortPool::fill(PortSet& set, const PublicAddress& address) {
   }
 }
 
+/// Resting ports must leave enough to work with.
+uint32_t PortPool::mostResting(uint32_t address) const {
+  const PublicAddress& range = addresses_[address];
+  if (range.low > range.high) return 0;
+  return std::min(config_.holdDownPorts, (uint32_t{range.high} - range.low + 1) / 8);
+}
+
+void PortPool::give(uint32_t space, PublicEndpoint e) {
+  PortSet& set = get(space, e.address);
+  const uint32_t most = rests(space) ? mostResting(e.address) : 0;
+  if (most == 0) {
+    set.add(e.port);
+    return;
+  }
+  RestingPorts& resting = resting_[numberOf(space, e.address)];
+  if (resting.count == most) set.add(resting.pop());
+  resting.push(e.port, now_);
+}
+
+void PortPool::adoptResting(PortPool& old, uint32_t oldAddress, uint32_t address) {
+  for (uint32_t space = 0; space < kPortSpaces; space++) {
+    if (!rests(space) || !old.rests(space)) continue;
+    RestingPorts& from = old.resting_[old.numberOf(space, oldAddress)];
+    RestingPorts& to = resting_[numberOf(space, address)];
+    while (from.count != 0) {
+      const RestingPorts::Rest rest = from.oldest();
+      const uint16_t port = from.pop();
+      PortSet& set = get(space, address);
+      if (!set.contains(port) || to.count == mostResting(address)) continue;
+      set.remove(port);
+      to.push(port, uint64_t{rest.since - 1} << 16);
+    }
+  }
+}
+
 int32_t PortPool::search(PortSet& set, uint32_t low, uint32_t high, uint32_t parities, bool random,
                          Random& numbers) {
   if (low > high) return -1;
@@ -42,12 +77,11 @@ int32_t PortPool::search(PortSet& set, uint32_t low, uint32_t high, uint32_t par
 }
 
 int32_t PortPool::find(uint32_t space, uint32_t address, uint32_t low, uint32_t high,
-                       const PortWish& wish, PortQuality quality, const Config& config,
-                       Random& random) {
+                       const PortWish& wish, PortQuality quality, Random& random) {
   PortSet& set = get(space, address);
   if (set.count() == 0) return -1;
   if (quality == PortQuality::Same) {
-    const bool kept = config.preservePorts && wish.port >= low && wish.port <= high;
+    const bool kept = wish.preserve && wish.port >= low && wish.port <= high;
     return kept && set.contains(wish.port) ? wish.port : -1;
   }
   const bool both = quality == PortQuality::ClassAndParity;
@@ -62,8 +96,8 @@ int32_t PortPool::find(uint32_t space, uint32_t address, uint32_t low, uint32_t 
   }
   const uint32_t parities =
       wish.parity && sameParity ? uint32_t{kEven} << (wish.port & 1) : uint32_t{kBoth};
-  const int32_t port = search(set, low, high, parities, config.randomPorts, random);
-  if (port >= 0 && !config.randomPorts) set.cursor = static_cast<uint16_t>(port + 1);
+  const int32_t port = search(set, low, high, parities, wish.random, random);
+  if (port >= 0 && !wish.random) set.cursor = static_cast<uint16_t>(port + 1);
   return port;
 }
 

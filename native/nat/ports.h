@@ -1,40 +1,38 @@
 // Who owns which public port.
 //
 // `PortMap` answers the inbound question without a hash: an array entry for every (protocol, public
-// address, port). It holds the newest session of the binding that owns the port, a forward, or 0.
-// Address space is reserved for all of them, memory only comes for pages in use.
+// address, port). It holds the first session of the binding that owns the port, how many bindings
+// share it (RFC 7857, section 3), a forward, or 0. Address space is reserved for all of them,
+// memory only comes for pages in use.
 //
 // `PortPool` hands free ports out: a bitmap for each parity with a summary above it, so a search
-// looks at a bounded number of words however full the range is.
+// looks at a bounded number of words however full the range is. A port that was given back rests
+// before it is free again (RFC 6888, REQ-8), except TCP's, whose sessions have an end (8a).
 #pragma once
 
 #include "nat/addresses.h"
 #include "nat/arena.h"
+#include "nat/random.h"
 #include "nat/session.h"
 
 namespace napt {
 
-/// Protocols that have ports of their own (RFC 7857, section 5: bindings are per protocol).
-constexpr uint32_t kPortSpaces = 3;
-constexpr uint32_t portSpace(uint8_t protocol) {
-  return protocol == kTcp ? 0 : protocol == kUdp ? 1 : 2;
-}
-
 class PortMap {
  public:
-  static constexpr uint32_t kForward = 0x80000000;  // entry: this bit and a forward's number
+  static constexpr uint32_t kForward = 0x80000000;    // entry: this bit and a forward's number
+  static constexpr uint32_t kShared = 0x40000000;     // entry: this bit and how many share it, each
+  static constexpr uint32_t kByAddress = 0x20000000;  // for remote addresses, not endpoints
 
   bool reserve(uint32_t addresses) {
     addresses_ = addresses;
     return entries_.reserve(size_t{addresses} * kPortSpaces << 16);
   }
-  /// The entry of a port (host order): 0 free, kForward | number, or a session's slot plus one.
+  /// The entry of a port (host order): 0 free, kForward | number, kShared | count, or a session's
+  /// slot plus one.
   uint32_t& at(uint32_t space, uint32_t address, uint16_t port) {
     return entries_[(size_t{space} * addresses_ + address) << 16 | port];
   }
-  uint32_t& at(uint8_t protocol, PublicEndpoint endpoint) {
-    return at(portSpace(protocol), endpoint.address, endpoint.port);
-  }
+  uint32_t& at(uint32_t space, PublicEndpoint e) { return at(space, e.address, e.port); }
 
  private:
   Arena<uint32_t> entries_;
@@ -98,11 +96,44 @@ class PortSet {
   uint16_t cursor;  // sequential order: where the next search begins
 };
 
+/// The ports of one (protocol, address) that were given back lately, oldest first. Zero bytes are a
+/// valid empty ring.
+struct RestingPorts {
+  static constexpr uint32_t kMost = 8192;  // an eighth of a range is never more
+
+  struct Rest {
+    uint64_t since : 48;  // ns >> 16, rounded up
+    uint64_t port : 16;
+  };
+  uint32_t first, count;
+  Rest rests[kMost];
+
+  void push(uint16_t port, uint64_t now) {
+    rests[(first + count++) % kMost] = {((now >> 16) + 1) & 0xffffffffffff, port};
+  }
+  const Rest& oldest() const { return rests[first]; }
+  uint16_t pop() {
+    const auto port = static_cast<uint16_t>(rests[first].port);
+    first = (first + 1) % kMost;
+    count--;
+    return port;
+  }
+};
+
 /// What is asked for when a binding needs a port.
 struct PortWish {
   uint16_t port;  // host order: the inside port or identifier
+  bool preserve;  // the same one, if it is free
   bool parity;    // keep its parity (RFC 4787, REQ-4)
   bool classes;   // keep to its side of 1024 (RFC 4787, REQ-3a)
+  bool random;    // in random order (RFC 6056), else one after the other
+
+  /// Whether a port has the class and the parity that are asked for.
+  bool suits(uint16_t other) const {
+    constexpr uint16_t kWellKnown = 1024;
+    return (!parity || ((port ^ other) & 1) == 0) &&
+           (!classes || (port < kWellKnown) == (other < kWellKnown));
+  }
 };
 
 /// How much of a wish a port has to meet; tried in this order.
@@ -113,9 +144,13 @@ constexpr PortQuality kPortQualities[] = {PortQuality::Same, PortQuality::ClassA
 
 class PortPool {
  public:
-  bool reserve(const PublicAddresses& addresses) {
-    addresses_ = &addresses;
-    return sets_.reserve(size_t{addresses.size()} * kPortSpaces);
+  /// `now` is the translator's clock.
+  PortPool(const PublicAddresses& addresses, const Config& config, const uint64_t& now)
+      : addresses_(addresses), config_(config), now_(now) {}
+
+  bool reserve() {
+    const size_t sets = size_t{addresses_.size()} * kPortSpaces;
+    return sets_.reserve(sets) && (config_.holdDown == 0 || resting_.reserve(sets));
   }
 
   /// Keeps a port (a forward's) out of the pool for good.
@@ -126,7 +161,17 @@ class PortPool {
 
   uint32_t free(uint32_t space, uint32_t address) { return get(space, address).count(); }
   void take(uint32_t space, PublicEndpoint e) { get(space, e.address).remove(e.port); }
-  void give(uint32_t space, PublicEndpoint e) { get(space, e.address).add(e.port); }
+  /// Gives a port back: to rest, or at once where nothing rests.
+  void give(uint32_t space, PublicEndpoint e);
+  /// Frees the port that has rested longest, if any.
+  void hurry(uint32_t space, uint32_t address) {
+    PortSet& set = get(space, address);
+    if (!rests(space)) return;
+    RestingPorts& resting = resting_[numberOf(space, address)];
+    if (resting.count != 0) set.add(resting.pop());
+  }
+  /// Takes over what rests in another pool.
+  void adoptResting(PortPool& old, uint32_t oldAddress, uint32_t address);
   bool isFree(uint32_t space, PublicEndpoint e) { return get(space, e.address).contains(e.port); }
 
   /// Whether any port within [low, high] is free.
@@ -137,20 +182,38 @@ class PortPool {
 
   /// Finds a free port of an address within [low, high]; -1 if there is none. Does not take it.
   int32_t find(uint32_t space, uint32_t address, uint32_t low, uint32_t high, const PortWish& wish,
-               PortQuality quality, const Config& config, Random& random);
+               PortQuality quality, Random& random);
 
  private:
+  static constexpr uint32_t kTcpSpace = portSpace(kTcp);
+
+  size_t numberOf(uint32_t space, uint32_t address) const {
+    return size_t{space} * addresses_.size() + address;
+  }
   PortSet& get(uint32_t space, uint32_t address) {
-    PortSet& set = sets_[size_t{space} * addresses_->size() + address];
-    if (!set.filled) fill(set, (*addresses_)[address]);
+    PortSet& set = sets_[numberOf(space, address)];
+    if (!set.filled) fill(set, addresses_[address]);
+    if (rests(space)) wake(set, resting_[numberOf(space, address)]);
     return set;
+  }
+  bool rests(uint32_t space) const { return config_.holdDown != 0 && space != kTcpSpace; }
+  uint32_t mostResting(uint32_t address) const;
+  /// Frees what has rested long enough: each port once, so the cost is its giver's.
+  void wake(PortSet& set, RestingPorts& resting) const {
+    while (resting.count != 0 &&
+           now_ >= (uint64_t{resting.oldest().since} << 16) + config_.holdDown) {
+      set.add(resting.pop());
+    }
   }
   static void fill(PortSet& set, const PublicAddress& address);
   static int32_t search(PortSet& set, uint32_t low, uint32_t high, uint32_t parities, bool random,
                         Random& numbers);
 
   Arena<PortSet> sets_;
-  const PublicAddresses* addresses_ = nullptr;
+  Arena<RestingPorts> resting_;
+  const PublicAddresses& addresses_;
+  const Config& config_;
+  const uint64_t& now_;
 };
 
 }  // namespace napt

@@ -12,12 +12,13 @@
 namespace napt {
 
 enum SessionFlag : uint8_t {
-  kTimeoutMask = 7,  // its Timeout class
-  kSeenOutside = 8,  // the remote has sent a segment: end[kIn] counts
-  kSeenInside = 16,  // the inside host has sent one: end[kOut] counts
-  kHairpinned = 32,  // the remote is one of our own endpoints: such packets come from inside only
-  kBothWays = 64,    // ICMP: queries may come from either side (1:1 mapping)
-  kPermanent = 128,  // its binding is configured: a forward or a 1:1 mapping
+  kSeenOutside = 1,  // the remote has sent a segment: end[kIn] counts
+  kSeenInside = 2,   // the inside host has sent one: end[kOut] counts
+  kHairpinned = 4,   // the remote is one of our own endpoints: such packets come from inside only
+  kBothWays = 8,     // ICMP: queries may come from either side (1:1 mapping)
+  kPermanent = 16,   // its binding is configured: a forward or a 1:1 mapping
+  kExpected = 32,    // holds a port for a connection that an ALG has read of
+  kWatched = 64,     // an ALG reads it
 };
 
 /// Index of what is kept for each direction.
@@ -27,17 +28,18 @@ struct alignas(64) Session {
   uint32_t inside, remote;          // network order
   uint16_t insidePort, remotePort;  // network order; of ICMP: the identifier and 0
   uint8_t protocol;                 // 0: the slot is free
-  uint8_t tcpState;                 // bits of tcp.h
+  uint8_t state;                    // bits of tcp.h, dccp.h or sctp.h
   uint8_t flags;
   uint8_t scales;        // window scales, inside's in the low half
   uint16_t publicPort;   // network order
   uint16_t address;      // which public address (PublicAddresses)
-  Delta addressDelta;    // outbound change of the source address
-  Delta transportDelta;  // the same with the port
+  uint8_t profile;       // which Profile
+  Timeout timeout;       // its class of idle time
+  Delta transportDelta;  // outbound change of the transport checksum
   uint64_t last;         // ns: when its idle time began
   uint16_t packets[2];   // low halves; carries go to SessionLinks
   uint32_t bytes[2];     // likewise
-  uint32_t end[2];       // TCP: highest sequence sent, plus one
+  uint32_t end[2];       // TCP: highest sequence sent, plus one; SCTP: tag that a side is sent
   uint32_t edge[2];      // TCP: highest sequence that the other side allows
   uint16_t window[2];    // TCP: largest window that this side offered, unscaled
 };
@@ -86,9 +88,7 @@ struct PublicEndpoint {
   uint16_t port;
 };
 
-inline Timeout timeoutOf(const Session& s) { return static_cast<Timeout>(s.flags & kTimeoutMask); }
-inline void setTimeout(Session& s, Timeout t) {
-  s.flags = static_cast<uint8_t>((s.flags & ~kTimeoutMask) | static_cast<uint8_t>(t));
-}
+/// The public endpoint of a session.
+inline PublicEndpoint endpointOf(const Session& s) { return {s.address, swap16(s.publicPort)}; }
 
 }  // namespace napt

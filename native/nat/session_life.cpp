@@ -1,5 +1,7 @@
 // The life of sessions: how they begin, what each packet does to them, how they end, and how they
 // move to another config.
+#include "nat/dccp.h"
+#include "nat/sctp.h"
 #include "nat/translator.h"
 
 namespace napt {
@@ -15,10 +17,56 @@ Reason Translator::open(const Opening& opening, uint32_t& slot) {
   constexpr uint32_t kMostAtOnce = 4096;
   if (sessions_.timers.isBehind(now_)) advance(now_, std::min(sweepCredit_, kMostAtOnce));
   sweepCredit_ = 0;
-  if (tryOpen(opening, true, slot) == Reason::None) return Reason::None;
+  Reason reason = tryOpen(opening, true, slot);
+  if (reason == Reason::None || reason == Reason::RateLimit) return reason;
   // Something has run out, if only ports of the right kind. What is due makes room first.
   reclaim();
+  reason = tryOpen(opening, false, slot);
+  if (reason == Reason::None || !config_.evict || !makeRoom(opening, reason)) return reason;
   return tryOpen(opening, false, slot);
+}
+
+namespace {
+Timeout firstTimeout(uint8_t protocol) {
+  switch (protocol) {
+    case kTcp:
+      return Timeout::TcpOpening;
+    case kUdp:
+    case kUdpLite:
+      return Timeout::Udp;
+    case kIcmp:
+      return Timeout::Icmp;
+    case kDccp:
+      return Timeout::DccpTransitory;
+    case kSctp:
+      return Timeout::SctpTransitory;
+    case kGre:
+      return Timeout::Gre;
+    case kEsp:
+      return Timeout::Esp;
+    default:
+      return Timeout::Other;
+  }
+}
+
+/// What an association's packets from outside will be marked with, as far as its first one tells.
+uint32_t inboundTag(const Segment& segment, Side side) {
+  if (side == kIn) return segment.tag;
+  return segment.known && segment.type == kSctpInit ? segment.initTag : 0;
+}
+}  // namespace
+
+/// The profile of a new session: its host's policy, or what a rule for its remote port says.
+uint8_t Translator::profileOf(uint32_t inside, uint8_t protocol, uint16_t remotePort) const {
+  const uint8_t policy = inside_.policyOf(inside);
+  const uint16_t port = swap16(remotePort);
+  for (const PortTimeout& rule : config_.portTimeouts) {
+    if (rule.policy == policy && rule.protocol == protocol && port >= rule.low &&
+        port <= rule.high) {
+      return rule.profile;
+    }
+  }
+  return policy;
 }
 
 Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
@@ -29,20 +77,24 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
     e = *opening.inbound;
   } else if (bindings_.findPermanent(key, e)) {
     permanent = true;
-  } else if (const uint32_t head = liveBinding(key); head != kNone) {
+  } else if (const uint32_t head = liveBinding(key, policyAt(key.inside())); head != kNone) {
     e = endpointOf(sessions_[head]);
   } else {
     chosen = false;
   }
 
   if (sessions_.size() >= sessions_.capacity()) return Reason::SessionLimit;
-  const uint32_t host = bindings_.hosts.obtain(key.inside());
+  const uint32_t host = bindings_.obtainHost(key.inside());
   if (host == kNone) return Reason::SessionLimit;
+  const uint32_t tag = key.protocol() == kSctp ? inboundTag(opening.segment, opening.side) : 0;
   Reason reason = Reason::None;
-  if (config_.hostLimit != 0 && bindings_.hosts[host].sessions >= config_.hostLimit) {
+  if (!bindings_.mayOpen(host) || (!chosen && !bindings_.mayBind(host, key.protocol()))) {
     reason = Reason::HostLimit;
+  } else if (!sessionRate_.allows(config_.sessionRate, config_.sessionRate, now_) ||
+             !bindings_.withinRate(host)) {
+    reason = Reason::RateLimit;
   } else if (!chosen) {
-    reason = bindings_.choose(key, host, ideal, e, random_);
+    reason = bindings_.choose({key, tag, host, policyAt(key.inside()), ideal}, e, random_);
   }
   if (reason == Reason::None) {
     slot = sessions_.insert(key);
@@ -57,23 +109,23 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   const uint32_t address = addresses_[e.address].address;
   s.address = e.address;
   s.publicPort = swap16(e.port);
-  s.addressDelta = delta32(s.inside, address);
   const Delta ports = delta16(s.insidePort, s.publicPort);
-  s.transportDelta = s.protocol == kIcmp ? ports : combine(s.addressDelta, ports);
+  s.transportDelta = s.protocol == kIcmp ? ports : combine(delta32(s.inside, address), ports);
   s.last = now_;
-  setTimeout(s, s.protocol == kUdp   ? Timeout::Udp
-                : s.protocol == kTcp ? Timeout::TcpTransitory
-                                     : Timeout::Icmp);
+  s.profile = profileOf(s.inside, s.protocol, s.remotePort);
+  s.timeout = firstTimeout(s.protocol);
   mark(s, permanent);
   if (s.protocol == kTcp) openTcp(s, opening.side, opening.segment);
+  if (s.protocol == kSctp) s.end[kIn] = tag;
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
-  if (!bindings_.attach(slot)) {
+  if (!bindings_.attach(slot, host)) {
     sessions_.erase(slot);
     bindings_.releaseIdle(host);
     slot = kNone;
     return Reason::SessionLimit;
   }
   bindings_.sessionBegan(host, s);
+  sessionRate_.count(config_.sessionRate, now_);
   sessions_.timers.add(slot, deadlineOf(slot));
   stats.sessionsCreated++;
   stats.sessionsActive++;
@@ -88,22 +140,29 @@ void Translator::mark(Session& s, bool permanent) const {
   if (addresses_.find(s.remote) != PublicAddresses::kNone) s.flags |= kHairpinned;
 }
 
-/// Runs a packet through its session: TCP state, idle clock, counters.
+/// Runs a packet through its session's state machine. True when it restarts the idle time.
+bool Translator::track(Session& s, Side side, const Segment& segment) const {
+  switch (s.protocol) {
+    case kTcp:
+      return trackTcp(s, side, segment, bindings_.policyOf(s).tcpLiberal);
+    case kDccp:
+      return trackDccp(s, side, segment);
+    case kSctp:
+      return trackSctp(s, side, segment);
+    default:
+      return side == kOut || inboundRefreshes_[s.profile] != 0;
+  }
+}
+
+/// Runs a packet through its session: state, idle clock, counters.
 void Translator::account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes) {
   Session& s = sessions_[slot];
-  bool refreshes = side == kOut || config_.inboundRefresh;
-  if (s.protocol == kTcp) {
-    const Timeout before = timeoutOf(s);
-    refreshes = trackTcp(s, side, segment);
-    if (side == kOut && segment.known && (segment.flags & kSyn) != 0) forgetSyn(s);
-    if (refreshes) s.last = now_;
-    if (config_.timeouts[static_cast<int>(timeoutOf(s))] <
-        config_.timeouts[static_cast<int>(before)]) {
-      sessions_.timers.remove(slot);
-      sessions_.timers.add(slot, deadlineOf(slot));
-    }
-  } else if (refreshes) {
-    s.last = now_;
+  const Timeout before = s.timeout;
+  if (track(s, side, segment)) s.last = now_;
+  if (side == kOut) forgetUnanswered(s, segment);
+  if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) {
+    sessions_.timers.remove(slot);
+    sessions_.timers.add(slot, deadlineOf(slot));
   }
   sessions_.count(slot, side, bytes);
 }
@@ -112,37 +171,38 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
 uint32_t Translator::lookup(const Key& key) {
   const uint32_t slot = sessions_.find(key);
   if (slot == kNone || isLive(slot)) return slot;
-  removeSession(slot, true);
+  removeSession(slot, stats.sessionsExpired);
   return kNone;
 }
 
 /// The first live session of the binding at a public endpoint.
-uint32_t Translator::liveHead(uint8_t protocol, PublicEndpoint e) {
+uint32_t Translator::liveHead(const Arrival& arrival) {
   for (;;) {
-    const uint32_t slot = bindings_.at(protocol, e).session;
+    const uint32_t slot = bindings_.at(arrival).session;
     if (slot == kNone || isLive(slot)) return slot;
-    removeSession(slot, true);
+    removeSession(slot, stats.sessionsExpired);
   }
 }
 
 /// The first live session of the binding that the mapping behaviour prescribes.
-uint32_t Translator::liveBinding(const Key& key) {
+uint32_t Translator::liveBinding(const Key& key, const Policy& policy) {
   for (;;) {
-    const uint32_t slot = bindings_.findDynamic(key);
+    const uint32_t slot = bindings_.findDynamic(key, policy);
     if (slot == kNone || isLive(slot)) return slot;
-    removeSession(slot, true);
+    removeSession(slot, stats.sessionsExpired);
   }
 }
 
-void Translator::removeSession(uint32_t slot, bool expired) {
+/// Ends a session; `counter` says why.
+void Translator::removeSession(uint32_t slot, uint64_t& counter) {
   const Session& s = sessions_[slot];
   const uint32_t host = bindings_.hosts.find(s.inside);
-  bindings_.detach(slot);
+  bindings_.detach(slot, host);
   bindings_.sessionEnded(host, s);
   sessions_.timers.remove(slot);
   sessions_.erase(slot);
   stats.sessionsActive--;
-  (expired ? stats.sessionsExpired : stats.sessionsDeleted)++;
+  counter++;
 }
 
 uint32_t Translator::advance(uint64_t now, uint32_t budget) {
@@ -150,9 +210,9 @@ uint32_t Translator::advance(uint64_t now, uint32_t budget) {
   const uint64_t before = stats.sessionsExpired;
   sessions_.timers.advance(
       now_, budget, [this](uint32_t slot) { return deadlineOf(slot); },
-      [this](uint32_t slot) { removeSession(slot, true); });
+      [this](uint32_t slot) { removeSession(slot, stats.sessionsExpired); });
   expireFragments();
-  answerSyns(now_);
+  answerUnsolicited(now_);
   return static_cast<uint32_t>(stats.sessionsExpired - before);
 }
 
@@ -160,7 +220,7 @@ uint32_t Translator::sweep(uint64_t now, uint32_t budget) {
   const uint64_t before = stats.sessionsExpired;
   advance(now, budget);
   sessions_.timers.visitCurrent(budget, [this](uint32_t slot) {
-    if (!isLive(slot)) removeSession(slot, true);
+    if (!isLive(slot)) removeSession(slot, stats.sessionsExpired);
   });
   return static_cast<uint32_t>(stats.sessionsExpired - before);
 }
@@ -178,7 +238,9 @@ uint32_t Translator::findSession(const Key& key) {
 }
 
 void Translator::deleteSession(uint32_t slot) {
-  if (slot < sessions_.used() && sessions_[slot].protocol != 0) removeSession(slot, false);
+  if (slot < sessions_.used() && sessions_[slot].protocol != 0) {
+    removeSession(slot, stats.sessionsDeleted);
+  }
 }
 
 void Translator::adopt(Translator& old) {
@@ -194,39 +256,44 @@ void Translator::adopt(Translator& old) {
       stats.sessionsExpired++;
     }
   }
+  bindings_.adoptResting(old.bindings_);
   fragments_ = std::move(old.fragments_);
   store_ = std::move(old.store_);
   outbox_ = old.outbox_;
-  pendingSyns_ = old.pendingSyns_;
-  old.outbox_ = old.pendingSyns_ = PacketList{};
+  unanswered_ = old.unanswered_;
+  old.outbox_ = old.unanswered_ = PacketList{};
 }
 
 /// Takes over one session with its public endpoint, if this config could have made it.
 bool Translator::adoptSession(Translator& old, uint32_t from) {
   const Session& was = old.sessions_[from];
   const Key key = Key::of(was);
+  const bool exempt =
+      exemptions_.judge(was.remote, was.protocol, was.remotePort, true) == Exempt::Yes;
   const uint32_t number = addresses_.find(old.addressOf(was));
   if (number == PublicAddresses::kNone || !inside_.contains(was.inside) ||
-      inside_.contains(was.remote)) {
+      inside_.contains(was.remote) || exempt || !config_.protocols.has(was.protocol)) {
     return false;
   }
   const PublicEndpoint e{static_cast<uint16_t>(number), swap16(was.publicPort)};
   PublicEndpoint fixed;
   const bool configured = bindings_.findPermanent(key, fixed);
-  const Forward* forward = bindings_.at(was.protocol, e).forward;
+  const Forward* forward = bindings_.at({was.protocol, e, was.remote, was.remotePort}).forward;
   const bool permanent = (configured && fixed.address == e.address && fixed.port == e.port) ||
                          (forward != nullptr && forward->inside == was.inside &&
                           swap16(forward->insidePort) == was.insidePort);
   const bool staticNow = addresses_[number].isStatic;
   if (!permanent && (configured || forward != nullptr || staticNow)) return false;
-  const uint32_t host = bindings_.hosts.obtain(was.inside);
+  const uint32_t host = bindings_.obtainHost(was.inside);
   if (host == Hosts::kNone) return false;
-  if (permanent || bindings_.claim(was.protocol, e, host)) {
+  Session adopted = was;
+  adopted.address = e.address;
+  adopted.profile = profileOf(was.inside, was.protocol, was.remotePort);
+  if (permanent || bindings_.claim(adopted, e, host)) {
     const uint32_t slot = sessions_.insert(key);
     if (slot != kNone) {
       Session& s = sessions_[slot];
-      s = was;
-      s.address = e.address;
+      s = adopted;
       mark(s, permanent);
       const SessionLinks& links = old.sessions_.links(from);
       SessionLinks& now = sessions_.links(slot);
@@ -235,7 +302,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
         now.packetCarry[side] = links.packetCarry[side];
         now.byteCarry[side] = links.byteCarry[side];
       }
-      if (bindings_.attach(slot)) {
+      if (bindings_.attach(slot, host)) {
         bindings_.sessionBegan(host, s);
         stats.sessionsActive++;
         sessions_.timers.add(slot, deadlineOf(slot));

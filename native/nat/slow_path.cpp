@@ -2,6 +2,8 @@
 //
 // Nothing is written to a packet before it is certain that it will be forwarded, so a dropped one
 // keeps its bytes, and an untranslated packet can't leave half done.
+#include "nat/dccp.h"
+#include "nat/sctp.h"
 #include "nat/translator.h"
 
 namespace napt {
@@ -12,6 +14,35 @@ constexpr uint32_t kNone = SessionTable::kNone;
 bool isAtomic(const PacketView& packet) {
   return (load<uint16_t>(packet.data + kIpFragment) & (kFragmentMask | kDontFragment)) ==
          kDontFragment;
+}
+
+/// Whether the transport has connections, which only some packets can begin.
+constexpr bool isConnected(uint8_t protocol) {
+  return protocol == kTcp || protocol == kDccp || protocol == kSctp;
+}
+
+/// Whether a packet from outside can begin a connection. What was cut off may.
+bool mayOpen(uint8_t protocol, const Segment& segment) {
+  if (!segment.known) return true;
+  switch (protocol) {
+    case kTcp:
+      return (segment.flags & (kSyn | kAck)) == kSyn;
+    case kDccp:
+      return segment.type == kDccpRequest;
+    case kSctp:
+      return segment.type == kSctpInit;
+    default:
+      return true;
+  }
+}
+
+/// Whether a refused packet from outside may be half of a simultaneous open (RFC 5382, REQ-4;
+/// RFC 5597, REQ-4).
+bool awaitsAnswer(uint8_t protocol, const Segment& segment) {
+  if (!segment.known) return false;
+  if (protocol == kTcp) return (segment.flags & (kSyn | kAck | kRst)) == kSyn;
+  return protocol == kDccp &&
+         (segment.type == kDccpListen || segment.type == kDccpSync || segment.type == kDccpRequest);
 }
 
 Reason reasonOf(Kind kind) {
@@ -40,21 +71,41 @@ Result Translator::translate(const PacketView& packet, uint32_t tag, uint64_t no
 Result Translator::process(const PacketView& packet, uint32_t tag) {
   tag_ = tag;
   sweepCredit_ += kSweepPerPacket;
-  if (!pendingSyns_.empty()) answerSyns(now_);
-  const Parsed parsed = parse(packet, config_.verifyHeaderChecksum);
+  if (!unanswered_.empty()) answerUnsolicited(now_);
+  const Parsed parsed = parse(packet, config_.verifyHeaderChecksum, config_.protocols);
   Route route;
   Result result;
   if (parsed.kind == Kind::Malformed || parsed.kind == Kind::BadChecksum || parsed.end == 0) {
     result.reason = reasonOf(parsed.kind);
-  } else if (classify(parsed, route, result)) {
+  } else if (classify(packet, parsed, route, result)) {
     result = dispatch(packet, parsed, route, tag);
     result.direction = route.direction;
+  } else if (parsed.first && !exemptions_.empty()) {
+    firstFragment(parsed, route, result, Endpoints::of(parsed));
   }
   count(result, packet.length, parsed.protocol);
   return result;
 }
 
-bool Translator::classify(const Parsed& parsed, Route& route, Result& result) const {
+/// Whether a packet's remote is exempt from translation; of an ICMP error: whose packet it quotes.
+Exempt Translator::exemption(const PacketView& packet, const Parsed& parsed, bool outbound) const {
+  if (exemptions_.empty()) return Exempt::No;
+  const uint32_t remote = outbound ? parsed.destination : parsed.source;
+  if (parsed.kind == Kind::IcmpError) {
+    const Quoted quoted =
+        parseQuoted(packet, parsed, config_.verifyHeaderChecksum, config_.protocols);
+    const Parsed& q = quoted.parsed;
+    if (quoted.usable) {
+      return exemptions_.judge(outbound ? q.source : q.destination, q.protocol,
+                               outbound ? q.sourcePort : q.destinationPort, true);
+    }
+  }
+  const uint16_t port = outbound ? parsed.destinationPort : parsed.sourcePort;
+  return exemptions_.judge(remote, parsed.protocol, port, parsed.kind != Kind::Fragment);
+}
+
+bool Translator::classify(const PacketView& packet, const Parsed& parsed, Route& route,
+                          Result& result) const {
   const bool fromInside = inside_.contains(parsed.source);
   if (fromInside && inside_.contains(parsed.destination)) {
     result.verdict = Verdict::Passed;
@@ -70,8 +121,19 @@ bool Translator::classify(const Parsed& parsed, Route& route, Result& result) co
     result.reason = Reason::InvalidSource;
     return false;
   }
+  const bool toInside = inside_.contains(parsed.destination);
+  const Exempt exempt = fromInside || toInside ? exemption(packet, parsed, fromInside) : Exempt::No;
+  if (exempt == Exempt::Yes) {
+    result.verdict = Verdict::Passed;
+    result.direction = fromInside ? Direction::Outbound : Direction::Inbound;
+    return false;
+  }
   if (fromInside && !isUnroutable(parsed.destination)) {
     route.direction = Direction::Outbound;
+    return true;
+  }
+  if (exempt == Exempt::Unknown) {
+    route.direction = Direction::Inbound;
     return true;
   }
   result.verdict = config_.passUnmatched ? Verdict::Passed : Verdict::Dropped;
@@ -88,7 +150,7 @@ Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, cons
   Result result;
   result.reason = reasonOf(parsed.kind);
   if (result.reason != Reason::None) return result;
-  if (route.direction == Direction::Hairpin && !config_.hairpinning) {
+  if (route.direction == Direction::Hairpin && !policyAt(parsed.source).hairpinning) {
     result.reason = Reason::HairpinningOff;
     return result;
   }
@@ -109,7 +171,7 @@ Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, cons
 
 Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Route& route,
                         uint32_t tag) {
-  const Segment segment = parsed.protocol == kTcp ? parseSegment(packet, parsed) : Segment{};
+  const Segment segment = parseSegment(packet, parsed);
   Endpoints to = Endpoints::of(parsed);
   uint32_t slot = kNone;
   Result result;
@@ -119,14 +181,13 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Ro
     result.verdict = Verdict::Forwarded;
     result.session = slot == kNone ? 0 : slot + 1;
   } else if (result.reason == Reason::PortsExhausted || result.reason == Reason::SessionLimit ||
-             result.reason == Reason::HostLimit) {
+             result.reason == Reason::HostLimit || result.reason == Reason::RateLimit) {
     constexpr uint8_t kAdministrativelyProhibited = 13;  // RFC 5508, REQ-8
     if (route.direction != Direction::Inbound) {
       originate(packet, parsed, kUnreachable, kAdministrativelyProhibited, true, tag);
     }
-  } else if (route.direction == Direction::Inbound && segment.known &&
-             (segment.flags & (kSyn | kAck | kRst)) == kSyn) {
-    answerSynLater(packet, tag);
+  } else if (route.direction == Direction::Inbound && awaitsAnswer(parsed.protocol, segment)) {
+    answerLater(packet, tag);
   }
   if (parsed.first) firstFragment(parsed, route, result, to);
   return result;
@@ -182,10 +243,8 @@ Reason Translator::outboundSession(const Parsed& parsed, const Segment& segment,
     return Reason::None;
   }
   if (reply) return Reason::NoMapping;
-  if (parsed.protocol == kTcp && segment.known && (segment.flags & kSyn) == 0 &&
-      !config_.tcpPickup) {
-    return Reason::TcpNoSession;
-  }
+  const bool midStream = parsed.protocol == kTcp && segment.known && (segment.flags & kSyn) == 0;
+  if (midStream && !policyAt(parsed.source).tcpPickup) return Reason::TcpNoSession;
   return open({key, kOut, segment, nullptr, false}, slot);
 }
 
@@ -198,7 +257,8 @@ Reason Translator::inboundLeg(const Parsed& parsed, uint32_t own, const Endpoint
         Key::of(addresses_[own].inside, from.source, from.destinationPort, port, parsed.protocol);
     return permanentLeg(parsed, e, key, segment, leg);
   }
-  if (const Forward* f = bindings_.at(parsed.protocol, e).forward; f != nullptr) {
+  const Arrival arrival{parsed.protocol, e, from.source, port};
+  if (const Forward* f = bindings_.at(arrival).forward; f != nullptr) {
     const Key key = Key::of(f->inside, from.source, swap16(f->insidePort), port, parsed.protocol);
     return permanentLeg(parsed, e, key, segment, leg);
   }
@@ -218,38 +278,43 @@ Reason Translator::permanentLeg(const Parsed& parsed, PublicEndpoint e, const Ke
     if (taken.address != e.address || taken.port != e.port) leg.slot = kNone;
     return Reason::None;
   }
-  if (parsed.protocol == kTcp && segment.known && (segment.flags & (kSyn | kAck)) != kSyn) {
-    return Reason::TcpNoSession;
-  }
+  if (!mayOpen(parsed.protocol, segment)) return Reason::TcpNoSession;
   return open({key, kIn, segment, &e, true}, leg.slot);
 }
 
 Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endpoints& from,
                               const Segment& segment, Leg& leg) {
-  const uint32_t head = liveHead(parsed.protocol, e);
+  const uint16_t port = remotePort(parsed, from.sourcePort);
+  Arrival arrival{parsed.protocol, e, from.source, port, segment.tag, isReflected(segment)};
+  uint32_t head = liveHead(arrival);
+  if (head == kNone && parsed.protocol == kSctp) {
+    // Of an association that was picked up in mid-stream the tag is not known yet.
+    arrival.tag = 0;
+    arrival.reflected = false;
+    head = liveHead(arrival);
+  }
   if (head == kNone) return Reason::NoMapping;
   // Nobody asked a NAPT's mapped identifier anything: only answers come in.
   if (parsed.protocol == kIcmp && !isIcmpReply(parsed.icmpType)) return Reason::NoMapping;
   leg.inside = sessions_[head].inside;
   leg.insidePort = sessions_[head].insidePort;
-  const Key key = Key::of(leg.inside, from.source, leg.insidePort,
-                          remotePort(parsed, from.sourcePort), parsed.protocol);
+  const Key key = Key::of(leg.inside, from.source, leg.insidePort, port, parsed.protocol);
   leg.slot = lookup(key);
   if (leg.slot != kNone) {
     const PublicEndpoint own = endpointOf(sessions_[leg.slot]);
     if (own.address == e.address && own.port == e.port) return Reason::None;
   }
   const auto live = [this](uint32_t at) { return isLive(at); };
-  if (!bindings_.admits(parsed.protocol, e, from.source, live)) return Reason::Filtered;
+  if (!bindings_.admits(head, from.source, live)) return Reason::Filtered;
   // With endpoint-dependent mapping the remote may have a session through another port: then, and
   // for UDP and ICMP always, the binding alone translates. No session is made by what the remote
   // sends, so it neither fills the table nor keeps the binding alive (RFC 4787, REQ-6).
   const bool clash = leg.slot != kNone;
   leg.slot = kNone;
-  if (parsed.protocol == kTcp) {
+  if (isConnected(parsed.protocol)) {
     if (clash) return Reason::None;
-    if (segment.known && (segment.flags & (kSyn | kAck)) != kSyn) return Reason::TcpNoSession;
-  } else if (clash || !config_.inboundRefresh) {
+    if (!mayOpen(parsed.protocol, segment)) return Reason::TcpNoSession;
+  } else if (clash || inboundRefreshes_[sessions_[head].profile] == 0) {
     return Reason::None;
   }
   return open({key, kIn, segment, &e, false}, leg.slot);
@@ -263,7 +328,7 @@ void Translator::count(const Result& result, uint32_t bytes, uint8_t protocol) {
   stats.bytesByDirection[direction] += bytes;
   switch (result.verdict) {
     case Verdict::Forwarded:
-      stats.byProtocol[portSpace(protocol)]++;
+      stats.byProtocol[std::min(portSpace(protocol), 3u)]++;
       [[fallthrough]];
     case Verdict::Passed:
       if (result.verdict == Verdict::Passed) stats.packetsPassed++;

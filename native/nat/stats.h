@@ -12,9 +12,10 @@ struct Stats {
   uint64_t packetsPassed;
   uint64_t packetsHeld;  // fragments waiting now
   uint64_t byDirection[4], bytesByDirection[4];
-  uint64_t byProtocol[3];  // forwarded: TCP, UDP, ICMP
+  uint64_t byProtocol[4];  // forwarded: TCP, UDP, ICMP, others
   uint64_t sessionsCreated, sessionsExpired, sessionsDeleted, sessionsActive, sessionsPeak;
-  uint64_t originated;  // ICMP errors that the NAT sent
+  uint64_t sessionsEvicted;  // to make room for new ones
+  uint64_t originated;       // ICMP errors that the NAT sent
   uint64_t drops[kReasons];
 };
 

@@ -43,7 +43,7 @@ uint32_t spanOf(const Segment& segment) {
 void learn(Session& s, Side side, const Segment& segment) {
   s.flags |= seenFlag(side);
   s.end[side] = segment.sequence + spanOf(segment);
-  const bool allowed = (s.tcpState & ackBit(otherOf(side))) != 0;
+  const bool allowed = (s.state & ackBit(otherOf(side))) != 0;
   if (!allowed || isNotAfter(s.edge[side], s.end[side])) s.edge[side] = s.end[side];
 }
 
@@ -74,14 +74,14 @@ bool isInWindow(const Session& s, Side side, const Segment& segment) {
 
 /// A SYN from one side alone with a new sequence number: the connection is begun afresh.
 bool isNewAttempt(const Session& s, Side side, const Segment& segment) {
-  return (s.tcpState & kTcpEstablished) == 0 && (s.flags & seenFlag(side)) != 0 &&
+  return (s.state & kTcpEstablished) == 0 && (s.flags & seenFlag(side)) != 0 &&
          segment.sequence + spanOf(segment) != s.end[side];
 }
 
 }  // namespace
 
 void openTcp(Session& s, Side side, const Segment& segment) {
-  s.tcpState = side == kIn ? uint8_t{kFromOutside} : uint8_t{0};
+  s.state = side == kIn ? uint8_t{kFromOutside} : uint8_t{0};
   s.flags &= static_cast<uint8_t>(~(kSeenInside | kSeenOutside));
   s.window[kOut] = s.window[kIn] = 0;
   s.end[kOut] = s.end[kIn] = s.edge[kOut] = s.edge[kIn] = 0;
@@ -89,16 +89,17 @@ void openTcp(Session& s, Side side, const Segment& segment) {
   s.scales = (segment.flags & kSyn) != 0 ? 0 : kUnknownScale << 4 | kUnknownScale;
 }
 
-bool trackTcp(Session& s, Side side, const Segment& segment) {
+bool trackTcp(Session& s, Side side, const Segment& segment, bool liberal) {
   if (!segment.known) return true;  // cut before the flags
-  const TcpPhase phase = tcpPhase(s.tcpState);
+  const TcpPhase phase = tcpPhase(s.state);
   const bool syn = (segment.flags & kSyn) != 0, ack = (segment.flags & kAck) != 0;
 
   if ((segment.flags & kRst) != 0) {
-    if (!isInWindow(s, side, segment)) return false;
-    const bool shortens = tcpTimeout(s.tcpState) != Timeout::TcpTransitory;
-    s.tcpState |= kReset;
-    setTimeout(s, Timeout::TcpTransitory);
+    if (!liberal && !isInWindow(s, side, segment)) return false;
+    const bool shortens = phase == TcpPhase::Established || phase == TcpPhase::HalfClosed ||
+                          phase == TcpPhase::TimeWait;
+    s.state |= kReset;
+    if (shortens) s.timeout = Timeout::TcpReset;
     return shortens;  // a RST never lengthens a session's life (RFC 7857, section 7)
   }
   if (syn && (phase == TcpPhase::Established || phase == TcpPhase::HalfClosed)) {
@@ -110,27 +111,27 @@ bool trackTcp(Session& s, Side side, const Segment& segment) {
 
   const Side other = otherOf(side);
   const bool seen = (s.flags & seenFlag(side)) != 0;
-  const bool inWindow = !seen || isInWindow(s, side, segment);
+  const bool inWindow = !seen || liberal || isInWindow(s, side, segment);
   if (syn) setScale(s, side, segment);
   if (!seen) learn(s, side, segment);
-  if ((s.tcpState & ackBit(other)) == 0) {
+  if ((s.state & ackBit(other)) == 0) {
     // Nobody has bounded this side yet.
     const uint32_t end = segment.sequence + spanOf(segment);
     if (isNotAfter(s.edge[side], end)) s.edge[side] = end;
   }
-  if (ack && (s.tcpState & ackBit(side)) == 0) learnEdge(s, side, segment);
+  if (ack && (s.state & ackBit(side)) == 0) learnEdge(s, side, segment);
   trackWindow(s, side, segment.sequence, spanOf(segment), segment.ack, syn ? 0 : segment.window,
               ack && !syn);
 
-  if (!syn) s.tcpState &= static_cast<uint8_t>(~kReset);
+  if (!syn) s.state &= static_cast<uint8_t>(~kReset);
   if (ack) {
-    s.tcpState |= ackBit(side);
-    if ((s.tcpState & finBit(other)) != 0 && segment.ack == s.end[other]) {
-      s.tcpState |= finAckedBit(other);
+    s.state |= ackBit(side);
+    if ((s.state & finBit(other)) != 0 && segment.ack == s.end[other]) {
+      s.state |= finAckedBit(other);
     }
   }
-  if ((segment.flags & kFin) != 0 && inWindow) s.tcpState |= finBit(side);
-  setTimeout(s, tcpTimeout(s.tcpState));
+  if ((segment.flags & kFin) != 0 && inWindow) s.state |= finBit(side);
+  s.timeout = tcpTimeout(s.state);
   return true;
 }
 

@@ -3,9 +3,9 @@
 // A session's TCP state is the set of things it has seen, one bit each; the phase that rules its
 // timeout follows from the set by one table:
 //
-//   opening      until both sides have sent an ACK        tcpTransitory
+//   opening      until both sides have sent an ACK        tcpOpening
 //   established  from then, a half-close included         tcpEstablished
-//   closing      both sides have sent FIN                 tcpTransitory
+//   closing      both sides have sent FIN                 tcpClosing
 //   time-wait    and both FINs are acknowledged           tcpTimeWait
 //   reset        a RST in the window came last            tcpTransitory
 //
@@ -52,8 +52,12 @@ constexpr Timeout tcpTimeout(uint8_t state) {
       return Timeout::TcpEstablished;
     case TcpPhase::TimeWait:
       return Timeout::TcpTimeWait;
+    case TcpPhase::Closing:
+      return Timeout::TcpClosing;
+    case TcpPhase::Reset:
+      return Timeout::TcpReset;
     default:
-      return Timeout::TcpTransitory;
+      return Timeout::TcpOpening;
   }
 }
 
@@ -86,15 +90,16 @@ inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t lengt
 /// Whether an established segment needs no more than `trackWindow`.
 inline bool isPlainTcp(const Session& s, Side side, uint8_t flags) {
   const uint8_t seen = side == kOut ? kSeenInside : kSeenOutside;
-  return (flags & (kTcpSpecial | kAck)) == kAck &&
-         (s.tcpState & ~kFromOutside) == kTcpEstablished && (s.flags & seen) != 0;
+  return (flags & (kTcpSpecial | kAck)) == kAck && (s.state & ~kFromOutside) == kTcpEstablished &&
+         (s.flags & (seen | kWatched)) == seen;
 }
 
 /// Prepares a new session for its first segment.
 void openTcp(Session& s, Side side, const Segment& segment);
 
 /// Runs one segment of a session through the state machine. True when it restarts the idle time.
-bool trackTcp(Session& s, Side side, const Segment& segment);
+/// `liberal`: RST and FIN count whatever their sequence numbers.
+bool trackTcp(Session& s, Side side, const Segment& segment, bool liberal);
 
 /// Could this sequence number have been sent by `side` and still be of interest? For the packet
 /// that an ICMP error quotes.

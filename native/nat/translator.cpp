@@ -14,11 +14,22 @@ Translator::Translator(const Config& config, Seed seed)
     : config_(config),
       addresses_(config_),
       inside_(config_.inside),
+      exemptions_(config_.exemptions),
       random_(seed),
       sessions_(seed),
-      bindings_(config_, addresses_, sessions_),
+      bindings_(config_, addresses_, inside_, sessions_, now_),
       fragments_(sessions_.hashKey()),
-      identifications_(sessions_.hashKey()) {}
+      identifications_(sessions_.hashKey()) {
+  for (const Profile& profile : config_.profiles) {
+    const size_t at = timeouts_.size();
+    timeouts_.resize(at + (size_t{1} << kTimeoutShift));
+    std::copy(profile.timeouts, profile.timeouts + kTimeouts, &timeouts_[at]);
+    inboundRefreshes_.push_back(config_.policies[profile.policy].inboundRefresh);
+  }
+  for (const uint32_t mtu : {config_.insideMtu, config_.outsideMtu}) {
+    if (mtu != 0) smallestMtu_ = std::min(smallestMtu_, mtu);
+  }
+}
 
 bool Translator::reserve() {
   const uint32_t limit = config_.sessionLimit;
@@ -89,7 +100,7 @@ struct BatchRun {
 void Translator::translateBatch(Descriptor* descriptors, uint32_t count, uint8_t* bytes,
                                 size_t length, uint64_t now) {
   if (now > now_) now_ = now;
-  if (!pendingSyns_.empty()) answerSyns(now_);
+  if (!unanswered_.empty()) answerUnsolicited(now_);
   BatchRun run{*this, descriptors, bytes, length, now, {}, {}, {}, {}};
   for (uint32_t first = 0; first < count; first += kBlock) {
     run.block(first, std::min(kBlock, count - first));
@@ -104,9 +115,7 @@ void Translator::translateBatch(Descriptor* descriptors, uint32_t count, uint8_t
     stats.byDirection[direction] += run.forwarded[side];
     stats.bytesByDirection[direction] += run.forwardedBytes[side];
   }
-  for (uint32_t space = 0; space < kPortSpaces; space++) {
-    stats.byProtocol[space] += run.protocols[space];
-  }
+  for (uint32_t space = 0; space < 3; space++) stats.byProtocol[space] += run.protocols[space];
 }
 
 /// Reads a descriptor once and checks it against the memory; false if it points outside.
@@ -132,7 +141,7 @@ void BatchRun::classify(Lane& lane) const {
   const uint32_t total = load16be(p + kIpTotal);
   const uint32_t least = kIpHeader + (protocol == kTcp ? kTcpHeader : kUdpHeader);
   if (p[0] != 0x45 || (fragment & kFragmentMask) != 0 || total > lane.length || total < least ||
-      p[kIpTtl] < 2 || !isTranslatable(protocol)) {
+      p[kIpTtl] < 2 || total > nat.smallestMtu_ || portSpace(protocol) > portSpace(kIcmp)) {
     return;
   }
   if (nat.config_.verifyHeaderChecksum) {
@@ -162,7 +171,7 @@ void BatchRun::classify(Lane& lane) const {
                        protocol == kIcmp ? uint16_t{0} : sourcePort, protocol);
     if (!own.isStatic) {
       lane.path = Path::Mapped;
-      lane.entry = nat.bindings_.entry(protocol, lane.own, swap16(destinationPort));
+      lane.entry = nat.bindings_.entry(portSpace(protocol), lane.own, swap16(destinationPort));
       __builtin_prefetch(lane.entry, 0, 3);
       return;
     }
@@ -179,7 +188,9 @@ void BatchRun::probe(Lane& lane) const {
     lane.slot = nat.sessions_.candidate(lane.hash);
   } else if (lane.path == Path::Mapped) {
     const uint32_t entry = *lane.entry;
-    if (entry != 0 && (entry & PortMap::kForward) == 0) lane.slot = entry - 1;
+    if (entry != 0 && (entry & (PortMap::kForward | PortMap::kShared)) == 0) {
+      lane.slot = entry - 1;
+    }
     if ((entry & PortMap::kForward) != 0) {
       const Forward& f = nat.config_.forwards[entry & ~PortMap::kForward];
       lane.key = Key::of(f.inside, lane.key.remote(), swap16(f.insidePort), lane.key.remotePort(),
@@ -212,7 +223,8 @@ void BatchRun::rewrite(const Lane& lane, Session& s, Side side, uint32_t extraDe
   uint8_t* p = lane.p;
   uint8_t* transport = p + kIpHeader;
   const bool out = side == kOut;
-  const uint32_t addressDelta = out ? s.addressDelta : reverse(s.addressDelta);
+  const uint32_t address = nat.addressOf(s);
+  const uint32_t addressDelta = out ? delta32(s.inside, address) : delta32(address, s.inside);
   const uint32_t transportDelta = out ? s.transportDelta : reverse(s.transportDelta);
   const uint16_t port = out ? s.publicPort : s.insidePort;
   if (s.protocol == kIcmp) {
@@ -236,7 +248,7 @@ void BatchRun::rewrite(const Lane& lane, Session& s, Side side, uint32_t extraDe
   p[kIpTtl] = static_cast<uint8_t>(p[kIpTtl] - (nat.config_.decrementTtl ? 1 : 0));
   store(p + kIpChecksum,
         adjust(load<uint16_t>(p + kIpChecksum), addressDelta + ttlDelta + extraDelta));
-  store(p + (out ? kIpSource : kIpDestination), out ? nat.addressOf(s) : s.inside);
+  store(p + (out ? kIpSource : kIpDestination), out ? address : s.inside);
 }
 
 void BatchRun::touch(const Lane& lane, Session& s, uint32_t slot, Side side) {
@@ -270,7 +282,7 @@ bool BatchRun::inbound(Lane& lane, uint32_t slot) {
   // Only hairpinned packets may come from an own endpoint; from outside it would be spoofed.
   if ((s.flags & kHairpinned) != 0) return false;
   if (!nat.isLive(slot) || !track(lane, s, kIn)) return false;
-  if (s.protocol == kTcp || nat.config_.inboundRefresh) s.last = nat.now_;
+  if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) s.last = nat.now_;
   rewrite(lane, s, kIn, 0);
   touch(lane, s, slot, kIn);
   return true;

@@ -16,6 +16,7 @@
 
 #include "nat/batch.h"
 #include "nat/bindings.h"
+#include "nat/exemptions.h"
 #include "nat/fragments.h"
 #include "nat/identification.h"
 #include "nat/stats.h"
@@ -65,7 +66,7 @@ class Translator {
   uint32_t addressOf(const Session& s) const { return addresses_[s.address].address; }
   uint64_t deadlineOf(uint32_t slot) const {
     const Session& s = sessions_[slot];
-    return s.last + config_.timeouts[s.flags & kTimeoutMask];
+    return s.last + timeoutOf(s.profile, s.timeout);
   }
   bool isLive(uint32_t slot) const {
     return sessions_[slot].protocol != 0 && deadlineOf(slot) > now_;
@@ -73,6 +74,7 @@ class Translator {
   uint32_t findSession(const Key& key);
   void deleteSession(uint32_t slot);
   uint64_t now() const { return now_; }
+  BlockLog& blockLog() { return bindings_.blockLog(); }
 
   /// Takes over what is still legal under this translator's config: sessions with their ports and
   /// counters, held fragments, packets to put out, counts. For a new, empty translator.
@@ -82,12 +84,14 @@ class Translator {
 
  private:
   friend struct BatchRun;
+  friend class Audit;
 
   Translator(const Config& config, Seed seed);
   bool reserve();
 
   static constexpr uint32_t kSweepPerPacket = 4;
-  static constexpr uint64_t kErrorBurst = 50;
+  static constexpr uint32_t kTimeoutShift = 4;  // profiles lie 16 timeouts apart
+  static_assert(kTimeouts <= 1u << kTimeoutShift);
 
   struct Route {
     Direction direction = Direction::None;
@@ -112,7 +116,8 @@ class Translator {
   void count(const Result& result, uint32_t bytes, uint8_t protocol);
   bool mustDropForTtl(const PacketView& packet) const;
   Result dispatch(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
-  bool classify(const Parsed& parsed, Route& route, Result& result) const;
+  bool classify(const PacketView& packet, const Parsed& parsed, Route& route, Result& result) const;
+  Exempt exemption(const PacketView& packet, const Parsed& parsed, bool outbound) const;
   Result flow(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
   Reason resolve(const PacketView& packet, const Parsed& parsed, const Route& route,
                  const Segment& segment, Endpoints& to, uint32_t& slot);
@@ -122,6 +127,9 @@ class Translator {
                     const Segment& segment, Leg& leg);
   Reason dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endpoints& from,
                     const Segment& segment, Leg& leg);
+  const Policy& policyAt(uint32_t inside) const {
+    return config_.policies[inside_.policyOf(inside)];
+  }
   Reason permanentLeg(const Parsed& parsed, PublicEndpoint e, const Key& key,
                       const Segment& segment, Leg& leg);
 
@@ -129,13 +137,24 @@ class Translator {
   Reason open(const Opening& opening, uint32_t& slot);
   Reason tryOpen(const Opening& opening, bool ideal, uint32_t& slot);
   void mark(Session& s, bool permanent) const;
+  uint8_t profileOf(uint32_t inside, uint8_t protocol, uint16_t remotePort) const;
+  bool track(Session& s, Side side, const Segment& segment) const;
   void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
   uint32_t lookup(const Key& key);
-  uint32_t liveHead(uint8_t protocol, PublicEndpoint e);
-  uint32_t liveBinding(const Key& key);
-  void removeSession(uint32_t slot, bool expired);
+  uint32_t liveHead(const Arrival& arrival);
+  uint32_t liveBinding(const Key& key, const Policy& policy);
+  void removeSession(uint32_t slot, uint64_t& counter);
   void reclaim();
   bool adoptSession(Translator& old, uint32_t from);
+  uint64_t timeoutOf(uint8_t profile, Timeout timeout) const {
+    return timeouts_[uint32_t{profile} << kTimeoutShift | static_cast<uint32_t>(timeout)];
+  }
+
+  // eviction.cpp
+  bool makeRoom(const Opening& opening, Reason reason);
+  bool isAssured(uint32_t slot) const;
+  bool evictSession();
+  bool evictBinding(const Opening& opening);
 
   // icmp_errors.cpp
   Result icmpError(const PacketView& packet, const Parsed& parsed, const Route& route);
@@ -154,13 +173,18 @@ class Translator {
   // icmp_origin.cpp
   void originate(const PacketView& cause, const Parsed& parsed, uint8_t type, uint8_t code,
                  bool toInside, uint32_t tag);
-  void answerSynLater(const PacketView& packet, uint32_t tag);
-  void forgetSyn(const Session& s);
-  void answerSyns(uint64_t until);
+  void answerLater(const PacketView& packet, uint32_t tag);
+  void forgetUnanswered(const Session& s, const Segment& segment);
+  void answerUnsolicited(uint64_t until);
 
   const Config config_;
+  uint64_t now_ = 0;
+  std::vector<uint64_t> timeouts_;         // by profile and class
+  std::vector<uint8_t> inboundRefreshes_;  // by profile
+  uint32_t smallestMtu_ = 0xffffffff;
   PublicAddresses addresses_;
   InsidePrefixes inside_;
+  Exemptions exemptions_;
   Random random_;
   SessionTable sessions_;
   Bindings bindings_;
@@ -168,11 +192,11 @@ class Translator {
   Identifications identifications_;
   PacketStore store_;
   PacketList outbox_;
-  PacketList pendingSyns_;  // RFC 5382, REQ-4: answered after six seconds
-  uint64_t now_ = 0;
-  uint32_t tag_ = 0;          // of the packet under way
-  uint32_t sweepCredit_ = 0;  // sessions that the next new session may look at for expiry
-  uint64_t icmpTokens_ = kErrorBurst, icmpTokensAt_ = 0;
+  PacketList unanswered_;      // RFC 5382, REQ-4: answered after six seconds
+  uint32_t tag_ = 0;           // of the packet under way
+  uint32_t sweepCredit_ = 0;   // sessions that the next new session may look at for expiry
+  uint32_t evictionHand_ = 0;  // the slot that eviction looks at next
+  RateLimit sessionRate_, icmpErrors_;
 };
 
 }  // namespace napt

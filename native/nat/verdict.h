@@ -33,6 +33,8 @@ constexpr const char* kDirectionNames[] = {"none", "outbound", "inbound", "hairp
   X(PortsExhausted, "ports-exhausted")                                         \
   X(SessionLimit, "session-limit")                                             \
   X(HostLimit, "host-limit")                                                   \
+  X(RateLimit, "rate-limit")                                                   \
+  X(TooBig, "too-big")                   /* DF and an MTU */                   \
   X(FragmentTiny, "fragment-tiny")       /* RFC 1858, RFC 3128 */              \
   X(FragmentLimit, "fragment-limit")     /* the store is full */               \
   X(FragmentTimeout, "fragment-timeout") /* its first never came */            \

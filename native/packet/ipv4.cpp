@@ -12,6 +12,10 @@ static void readPorts(const PacketView& packet, Parsed& out) {
     out.kind = out.first ? Kind::Tiny : Kind::Malformed;
     return;
   }
+  if (!hasPorts(out.protocol) && out.protocol != kIcmp) {
+    out.kind = Kind::Flow;
+    return;
+  }
   if (out.protocol != kIcmp) {
     if (here < 4) {
       out.kind = Kind::Truncated;
@@ -19,6 +23,7 @@ static void readPorts(const PacketView& packet, Parsed& out) {
     }
     out.sourcePort = load<uint16_t>(transport);
     out.destinationPort = load<uint16_t>(transport + 2);
+    if (out.protocol == kSctp && here >= kSctpTag + 4) out.tag = load32be(transport + kSctpTag);
     out.kind = Kind::Flow;
     return;
   }
@@ -37,7 +42,7 @@ static void readPorts(const PacketView& packet, Parsed& out) {
   }
 }
 
-Parsed parse(const PacketView& packet, bool verifyChecksum) {
+Parsed parse(const PacketView& packet, bool verifyChecksum, const Protocols& carried) {
   const uint8_t* p = packet.data;
   Parsed out{};
   out.kind = Kind::Malformed;
@@ -71,10 +76,10 @@ Parsed parse(const PacketView& packet, bool verifyChecksum) {
     // A datagram can't exceed 65,535 bytes ("ping of death").
     if (offset + (out.total - out.header) > 65535u - kIpHeader) return out;
     const bool splits = out.protocol == kTcp && offset < kTcpHeader;
-    out.kind = splits ? Kind::Tiny : isTranslatable(out.protocol) ? Kind::Fragment : Kind::Other;
+    out.kind = splits ? Kind::Tiny : carried.has(out.protocol) ? Kind::Fragment : Kind::Other;
     return out;
   }
-  if (!isTranslatable(out.protocol)) {
+  if (!carried.has(out.protocol)) {
     out.kind = Kind::Other;
     return out;
   }
@@ -102,11 +107,29 @@ static void readWindowScale(const uint8_t* options, uint32_t length, Segment& ou
   }
 }
 
+static Segment parseSctp(const uint8_t* sctp, uint32_t here, uint32_t tag) {
+  Segment out{};
+  constexpr uint32_t kChunk = 12, kInitTag = kChunk + 4;
+  if (here < kInitTag + 4) return out;
+  out.known = true;
+  out.type = sctp[kChunk];
+  out.flags = sctp[kChunk + 1];
+  out.tag = tag;
+  out.initTag = load32be(sctp + kInitTag);
+  return out;
+}
+
 Segment parseSegment(const PacketView& packet, const Parsed& parsed) {
   Segment out{};
   const uint32_t here = parsed.end - parsed.header;
-  if (here < kTcpWindow + 2) return out;
   const uint8_t* tcp = packet.data + parsed.header;
+  if (parsed.protocol == kSctp) return parseSctp(tcp, here, parsed.tag);
+  if (parsed.protocol == kDccp && here > kDccpType) {
+    out.known = true;
+    out.type = tcp[kDccpType] >> 1 & 15;
+    return out;
+  }
+  if (parsed.protocol != kTcp || here < kTcpWindow + 2) return out;
   const uint32_t header = (tcp[12] >> 4) * 4u;
   const uint32_t whole = parsed.total - parsed.header;
   out.known = true;

@@ -10,7 +10,18 @@
 
 namespace napt {
 
-enum Protocol : uint8_t { kIcmp = 1, kTcp = 6, kUdp = 17 };
+enum Protocol : uint8_t {
+  kIcmp = 1,
+  kIgmp = 2,
+  kTcp = 6,
+  kUdp = 17,
+  kDccp = 33,
+  kGre = 47,
+  kEsp = 50,
+  kAh = 51,
+  kSctp = 132,
+  kUdpLite = 136,
+};
 
 // Offsets in the IPv4 header.
 constexpr uint32_t kIpTos = 1, kIpTotal = 2, kIpId = 4, kIpFragment = 6, kIpTtl = 8,
@@ -20,6 +31,8 @@ constexpr uint32_t kIpTos = 1, kIpTotal = 2, kIpId = 4, kIpFragment = 6, kIpTtl 
 constexpr uint32_t kTcpSequence = 4, kTcpAck = 8, kTcpFlags = 13, kTcpWindow = 14,
                    kTcpChecksum = 16, kTcpHeader = 20;
 constexpr uint32_t kUdpChecksum = 6, kUdpHeader = 8;
+constexpr uint32_t kDccpType = 8;
+constexpr uint32_t kSctpTag = 4;
 constexpr uint32_t kIcmpChecksum = 2, kIcmpId = 4, kIcmpHeader = 8;
 
 // Flag bits in the IPv4 fragment word, network order as loaded.
@@ -54,17 +67,53 @@ constexpr bool isIcmpReply(uint8_t type) {
   return type == kEchoReply || type == kTimestampReply || type == kAddressMaskReply;
 }
 
-/// Where the checksum lies in a transport header.
+/// Whether the transport header begins with a source and a destination port.
+constexpr bool hasPorts(uint8_t protocol) {
+  return protocol == kTcp || protocol == kUdp || protocol == kUdpLite || protocol == kDccp ||
+         protocol == kSctp;
+}
+/// Whether the transport checksum covers the addresses, by a pseudo-header.
+constexpr bool coversAddresses(uint8_t protocol) { return hasPorts(protocol) && protocol != kSctp; }
+/// Where a checksum lies in a transport header that has one to adjust.
 constexpr uint32_t checksumOffset(uint8_t protocol) {
-  return protocol == kTcp ? kTcpChecksum : protocol == kUdp ? kUdpChecksum : kIcmpChecksum;
+  return protocol == kTcp ? kTcpChecksum : protocol == kIcmp ? kIcmpChecksum : kUdpChecksum;
 }
 /// The least transport header that a whole packet or a first fragment must have (RFC 1858).
 constexpr uint32_t minimumHeader(uint8_t protocol) {
-  return protocol == kTcp ? kTcpHeader : kUdpHeader;
+  switch (protocol) {
+    case kTcp:
+      return kTcpHeader;
+    case kIcmp:
+    case kUdp:
+    case kUdpLite:
+      return kUdpHeader;
+    case kDccp:
+    case kSctp:
+      return 12;
+    default:
+      return 0;
+  }
 }
-constexpr bool isTranslatable(uint8_t protocol) {
-  return protocol == kTcp || protocol == kUdp || protocol == kIcmp;
-}
+
+/// The protocols that a translator carries.
+class Protocols {
+ public:
+  constexpr void add(uint8_t protocol) { bits_[protocol >> 6] |= uint64_t{1} << (protocol & 63); }
+  constexpr bool has(uint8_t protocol) const {
+    return (bits_[protocol >> 6] >> (protocol & 63) & 1) != 0;
+  }
+  /// What every NAPT carries (RFC 3022, section 2.2).
+  static constexpr Protocols traditional() {
+    Protocols out;
+    out.add(kTcp);
+    out.add(kUdp);
+    out.add(kIcmp);
+    return out;
+  }
+
+ private:
+  uint64_t bits_[4] = {};
+};
 
 /// One packet in the caller's memory.
 struct PacketView {
@@ -75,7 +124,7 @@ struct PacketView {
 };
 
 enum class Kind : uint8_t {
-  Flow,       // TCP, UDP or an ICMP query, with its ports
+  Flow,       // of a carried protocol, with its ports if it has any; an ICMP query
   IcmpError,  // quotes another packet
   Fragment,   // not the first one: no ports
   Other,      // a protocol or ICMP type that a NAPT does not carry
@@ -95,6 +144,7 @@ struct Parsed {
   uint16_t sourcePort;       // network order; of an ICMP query the identifier
   uint16_t destinationPort;  // network order; of an ICMP query the identifier too
   uint16_t id;               // network order
+  uint32_t tag;              // SCTP: the verification tag, host order
   uint32_t header;           // bytes of the IPv4 header
   uint32_t total;            // bytes of the packet; the frame's where the field is 0 (TSO)
   uint32_t end;              // bytes of it that are here
@@ -106,15 +156,18 @@ constexpr uint16_t remotePort(const Parsed& parsed, uint16_t port) {
 }
 
 /// What kind of packet is this? Addresses are valid unless `kind` is Malformed or BadChecksum.
-Parsed parse(const PacketView& packet, bool verifyChecksum);
+Parsed parse(const PacketView& packet, bool verifyChecksum, const Protocols& carried);
 
-/// TCP fields of a segment, host order. `known` is false where they were cut off.
+/// What a transport header tells of its connection, host order. `known` is false where it was cut
+/// off, and for transports without connections.
 struct Segment {
   bool known;
-  uint8_t flags;
-  uint8_t windowScale;  // 0..14, of a SYN that offers it
+  uint8_t flags;        // TCP; SCTP: of the first chunk
+  uint8_t windowScale;  // TCP: 0..14, of a SYN that offers it
   bool hasWindowScale;
-  uint32_t sequence, ack, length, window;
+  uint32_t sequence, ack, length, window;  // TCP
+  uint8_t type;                            // DCCP: of the packet; SCTP: of the first chunk
+  uint32_t tag, initTag;                   // SCTP: of the packet, and offered by an INIT
 };
 
 Segment parseSegment(const PacketView& packet, const Parsed& parsed);

@@ -4,6 +4,9 @@
 
 namespace napt {
 
+/// Whether a computed checksum of 0 is sent as 0xffff (RFC 768; RFC 3828, section 3.1).
+static bool isUdpLike(uint8_t protocol) { return protocol == kUdp || protocol == kUdpLite; }
+
 void rewriteHeader(const PacketView& packet, const Endpoints& to, bool decrementTtl) {
   uint8_t* p = packet.data;
   uint32_t delta = delta32(load<uint32_t>(p + kIpSource), to.source);
@@ -39,7 +42,7 @@ void rewritePacket(const PacketView& packet, const Parsed& parsed, const Endpoin
   const uint32_t here = parsed.end - parsed.header;
   if (parsed.protocol == kIcmp) {
     rewriteIcmpId(transport, here, to.sourcePort);
-  } else {
+  } else if (coversAddresses(parsed.protocol)) {
     const uint32_t addresses =
         combine(delta32(parsed.source, to.source), delta32(parsed.destination, to.destination));
     const uint32_t ports = combine(delta16(parsed.sourcePort, to.sourcePort),
@@ -49,15 +52,16 @@ void rewritePacket(const PacketView& packet, const Parsed& parsed, const Endpoin
     const uint32_t at = checksumOffset(parsed.protocol);
     if (at + 2 <= here) {
       const uint16_t checksum = load<uint16_t>(transport + at);
-      store(transport + at, packet.partial            ? adjustPartial(checksum, addresses)
-                            : parsed.protocol == kUdp ? adjustUdp(checksum, addresses + ports)
-                                                      : adjust(checksum, addresses + ports));
+      store(transport + at, packet.partial               ? adjustPartial(checksum, addresses)
+                            : isUdpLike(parsed.protocol) ? adjustUdp(checksum, addresses + ports)
+                                                         : adjust(checksum, addresses + ports));
     }
   }
   rewriteHeader(packet, to, decrementTtl);
 }
 
-Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyChecksum) {
+Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyChecksum,
+                   const Protocols& carried) {
   Quoted out{};
   const uint32_t at = parsed.header + kIcmpHeader;
   if (parsed.end < at + kIpHeader) return out;
@@ -78,17 +82,18 @@ Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyCh
   q.id = load<uint16_t>(p + kIpId);
   const bool laterFragment = (load16be(p + kIpFragment) & 0x1fff) != 0;
   const uint32_t here = q.end - q.header;
-  if (laterFragment || !isTranslatable(q.protocol)) return out;
+  if (laterFragment || !carried.has(q.protocol)) return out;
   const uint8_t* transport = p + q.header;
   if (q.protocol == kIcmp) {
     // An error is never sent about an error (RFC 1812, 4.3.2.7).
     if (here < kIcmpId + 2 || !(isIcmpQuery(transport[0]) || isIcmpReply(transport[0]))) return out;
     q.icmpType = transport[0];
     q.sourcePort = q.destinationPort = load<uint16_t>(transport + kIcmpId);
-  } else {
+  } else if (hasPorts(q.protocol)) {
     if (here < 4) return out;
     q.sourcePort = load<uint16_t>(transport);
     q.destinationPort = load<uint16_t>(transport + 2);
+    if (q.protocol == kSctp && here >= kSctpTag + 4) q.tag = load32be(transport + kSctpTag);
   }
   out.hasSequence = q.protocol == kTcp && here >= kTcpSequence + 4;
   if (out.hasSequence) out.sequence = load32be(transport + kTcpSequence);
@@ -133,7 +138,7 @@ void rewriteQuoted(const PacketView& packet, const Parsed& parsed, const Quoted&
     const uint32_t change = delta16(q.sourcePort, to.sourcePort);
     patch.write16(transport + kIcmpId, to.sourcePort);
     patch.write16(transport + at, adjust(load<uint16_t>(transport + at), change));
-  } else {
+  } else if (coversAddresses(q.protocol)) {
     const uint32_t change = addresses + combine(delta16(q.sourcePort, to.sourcePort),
                                                 delta16(q.destinationPort, to.destinationPort));
     patch.write16(transport, to.sourcePort);
@@ -141,7 +146,7 @@ void rewriteQuoted(const PacketView& packet, const Parsed& parsed, const Quoted&
     if (hasChecksum) {
       const uint16_t checksum = load<uint16_t>(transport + at);
       patch.write16(transport + at,
-                    q.protocol == kUdp ? adjustUdp(checksum, change) : adjust(checksum, change));
+                    isUdpLike(q.protocol) ? adjustUdp(checksum, change) : adjust(checksum, change));
     }
   }
   const uint16_t checksum = load<uint16_t>(message + kIcmpChecksum);

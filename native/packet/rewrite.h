@@ -38,7 +38,8 @@ struct Quoted {
 };
 
 /// Looks at the quotation in an ICMP error (`parsed` is the error's own header).
-Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyChecksum);
+Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyChecksum,
+                   const Protocols& carried);
 
 /// Writes the quoted packet's endpoints and the checksums that they are part of: its own two, as
 /// far as quoted, and the error's. Nothing else changes (RFC 5508, REQ-4, REQ-5; RFC 4884).

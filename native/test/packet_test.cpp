@@ -34,7 +34,7 @@ TEST_CASE("a million random headers: incremental equals full") {
     seal(packet);
     const auto size = static_cast<uint32_t>(packet.size());
     const PacketView view{packet.data(), size, size, false};
-    const Parsed parsed = parse(view, true);
+    const Parsed parsed = parse(view, true, Protocols::traditional());
     REQUIRE(parsed.kind == Kind::Flow);
     Endpoints to = Endpoints::of(parsed);
     to.source = static_cast<uint32_t>(random.next());
@@ -73,7 +73,9 @@ TEST_CASE("parse: what can't be a packet") {
       store16be(&packet[kIpChecksum], static_cast<uint16_t>(~slowSum(packet.data(), kIpHeader)));
     }
     const auto size = static_cast<uint32_t>(packet.size());
-    return parse({packet.data(), size, wire == 0 ? size : wire, false}, true).kind;
+    return parse({packet.data(), size, wire == 0 ? size : wire, false}, true,
+                 Protocols::traditional())
+        .kind;
   };
   CHECK(kindOf(good) == Kind::Flow);
   CHECK(kindOf({}) == Kind::Malformed);
@@ -133,13 +135,13 @@ TEST_CASE("parse and rewrite stay within the bytes that are there") {
     if (size != 0) std::memcpy(exact.get(), packet.data(), size);
     const PacketView view{exact.get(), static_cast<uint32_t>(size),
                           static_cast<uint32_t>(size) + random.below(60), false};
-    const Parsed parsed = parse(view, false);
+    const Parsed parsed = parse(view, false, Protocols::traditional());
     if (parsed.kind == Kind::Flow) {
       parseSegment(view, parsed);
       rewritePacket(view, parsed, {1, 2, 3, 3, 4}, true);
     }
     if (parsed.kind == Kind::IcmpError) {
-      const Quoted quoted = parseQuoted(view, parsed, false);
+      const Quoted quoted = parseQuoted(view, parsed, false, Protocols::traditional());
       if (quoted.usable) rewriteQuoted(view, parsed, quoted, {1, 2, 3, 3, 4});
     }
   }

@@ -118,11 +118,11 @@ Config config() {
   Config c;
   c.inside = {{0xc0a8e200, 0xffffff00}};
   c.outside = {{kPublic, 1024, 65535}};
-  c.timeouts[static_cast<int>(Timeout::Udp)] = 300 * kSecond;
-  c.timeouts[static_cast<int>(Timeout::TcpEstablished)] = 7440 * kSecond;
-  c.timeouts[static_cast<int>(Timeout::TcpTransitory)] = 240 * kSecond;
-  c.timeouts[static_cast<int>(Timeout::TcpTimeWait)] = 240 * kSecond;
-  c.timeouts[static_cast<int>(Timeout::Icmp)] = 60 * kSecond;
+  uint64_t* timeouts = c.profiles[0].timeouts;
+  std::fill(timeouts, timeouts + kTimeouts, 240 * kSecond);
+  timeouts[static_cast<int>(Timeout::Udp)] = 300 * kSecond;
+  timeouts[static_cast<int>(Timeout::TcpEstablished)] = 7440 * kSecond;
+  timeouts[static_cast<int>(Timeout::Icmp)] = 60 * kSecond;
   c.fragmentTimeout = 30 * kSecond;
   c.sessionLimit = 100'000;
   c.fragmentLimit = 64;

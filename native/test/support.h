@@ -58,6 +58,11 @@ constexpr uint32_t kPublic = ip(203, 0, 113, 1);
 /// The default config: 192.168.226.0/24 behind 203.0.113.1.
 Config config();
 
+/// The same behaviour for every protocol.
+inline void setAll(Behaviour (&behaviours)[kPortSpaces], Behaviour to) {
+  std::fill(behaviours, behaviours + kPortSpaces, to);
+}
+
 /// A translator with the default seed.
 std::unique_ptr<Translator> make(const Config& from);
 

@@ -87,13 +87,14 @@ TEST_CASE("timers fire once, in time, after jumps, by budget, and after a change
 TEST_CASE("a port set finds the next free port of a parity") {
   Config c = config();
   const PublicAddresses addresses(c);
-  PortPool pool;
-  REQUIRE(pool.reserve(addresses));
+  const uint64_t now = 0;
+  PortPool pool(addresses, c, now);
+  REQUIRE(pool.reserve());
   Random random({9, 10});
   const auto find = [&](PortWish wish) {
     int32_t port = -1;
     for (const PortQuality q : kPortQualities) {
-      if (port < 0) port = pool.find(1, 0, 1024, 65535, wish, q, c, random);
+      if (port < 0) port = pool.find(1, 0, 1024, 65535, wish, q, random);
     }
     return port;
   };
@@ -102,7 +103,7 @@ TEST_CASE("a port set finds the next free port of a parity") {
   c.outside[0] = {kPublic, 1024, 65535};
   for (int i = 0; i < 64512; i++) {
     const auto inside = static_cast<uint16_t>(random.below(65536));
-    const int32_t port = find({inside, true, true});
+    const int32_t port = find({inside, false, true, true, true});
     REQUIRE(port >= 1024);
     REQUIRE(taken.insert(static_cast<uint32_t>(port)).second);
     // Parity holds while there is a port of that parity.
@@ -111,9 +112,9 @@ TEST_CASE("a port set finds the next free port of a parity") {
     used[port & 1]++;
     pool.take(1, {0, static_cast<uint16_t>(port)});
   }
-  CHECK(find({5000, true, true}) == -1);
+  CHECK(find({5000, false, true, true, true}) == -1);
   pool.give(1, {0, 40001});
-  CHECK(find({5000, true, true}) == 40001);
+  CHECK(find({5000, false, true, true, true}) == 40001);
 }
 
 TEST_CASE("random numbers are those of the seed") {

@@ -36,8 +36,8 @@ TEST_CASE("every pair of mapping and filtering") {
     for (const auto filtering : {Behaviour::EndpointIndependent, Behaviour::AddressDependent,
                                  Behaviour::AddressAndPortDependent}) {
       Config c = config();
-      c.mapping = mapping;
-      c.filtering = filtering;
+      setAll(c.policies[0].mapping, mapping);
+      setAll(c.policies[0].filtering, filtering);
       auto nat = make(c);
       const auto mapped = [&](End to) {
         Bytes packet = udp(kInside, to);
@@ -142,15 +142,15 @@ TEST_CASE("TCP: opening, established, closing, time-wait") {
     CHECK(out(kFin | kAck, 101, 501, 0));
     CHECK(in(kFin | kAck, 501, 102, 0));
     CHECK(out(kAck, 102, 502, 0));
-    CHECK(tcpPhase(nat->sessions()[0].tcpState) == TcpPhase::TimeWait);
+    CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::TimeWait);
     CHECK(in(kFin | kAck, 501, 102, 239 * kSecond));
     CHECK_FALSE(in(kFin | kAck, 501, 102, 480 * kSecond));
   }
   SUBCASE("a RST in the window leaves four minutes, one outside it changes nothing") {
     CHECK(in(kRst, 501 + 100'000, 0, 0));
-    CHECK(tcpPhase(nat->sessions()[0].tcpState) == TcpPhase::Established);
+    CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::Established);
     CHECK(in(kRst, 501, 0, 0));
-    CHECK(tcpPhase(nat->sessions()[0].tcpState) == TcpPhase::Reset);
+    CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::Reset);
     CHECK_FALSE(in(kAck, 501, 101, 240 * kSecond));
   }
   SUBCASE("a segment after a RST: established again") {
@@ -163,10 +163,10 @@ TEST_CASE("TCP: opening, established, closing, time-wait") {
     CHECK(in(kFin | kAck, 501, 102, 0));
     CHECK(out(kAck, 102, 502, 0));
     CHECK(out(kSyn, 9000, 0, kSecond));
-    CHECK(tcpPhase(nat->sessions()[0].tcpState) == TcpPhase::Opening);
+    CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::Opening);
     CHECK(in(kSyn | kAck, 7000, 9001, kSecond));
     CHECK(out(kAck, 9001, 7001, kSecond));
-    CHECK(tcpPhase(nat->sessions()[0].tcpState) == TcpPhase::Established);
+    CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::Established);
   }
 }
 
@@ -180,7 +180,7 @@ TEST_CASE("TCP: simultaneous open") {
   CHECK(run(*nat, ours).verdict == Verdict::Forwarded);
   Bytes last = tcp(kRemote, sourceOf(syn), kSyn | kAck, 500, 101);
   CHECK(run(*nat, last).verdict == Verdict::Forwarded);
-  CHECK(tcpPhase(nat->sessions()[0].tcpState) == TcpPhase::Established);
+  CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::Established);
 }
 
 TEST_CASE("ICMP errors: both ways, never a session's end") {
@@ -236,7 +236,7 @@ TEST_CASE("hairpinning: from the sender's public endpoint, one TTL") {
   for (const auto filtering :
        {Behaviour::EndpointIndependent, Behaviour::AddressAndPortDependent}) {
     Config c = config();
-    c.filtering = filtering;
+    setAll(c.policies[0].filtering, filtering);
     auto nat = make(c);
     Bytes theirs = udp(kNeighbour, kRemote);
     REQUIRE(run(*nat, theirs).verdict == Verdict::Forwarded);
@@ -433,7 +433,7 @@ TEST_CASE("any bytes are a packet") {
   Config c = config();
   c.icmpErrors = true;
   c.verifyHeaderChecksum = false;
-  c.hairpinning = true;
+  c.policies[0].hairpinning = true;
   c.forwards = {{kTcp, kPublic, 80, kInside.address, 8080}};
   c.statics = {{ip(203, 0, 113, 9), kNeighbour.address}};
   auto nat = make(c);
@@ -494,16 +494,16 @@ TEST_CASE("whatever the config and the traffic: at the end every port is free ag
     constexpr uint16_t kPorts = 32;
     c.outside = {{kPublic, 5000, 5000 + kPorts - 1}};
     if (flip()) c.outside.push_back({ip(203, 0, 113, 2), 6000, 6000 + kPorts - 1});
-    c.mapping = static_cast<Behaviour>(random.below(3));
-    c.filtering = static_cast<Behaviour>(random.below(3));
-    c.randomPorts = flip();
-    c.preservePorts = flip();
-    c.parity = flip();
-    c.paired = flip();
+    setAll(c.policies[0].mapping, static_cast<Behaviour>(random.below(3)));
+    setAll(c.policies[0].filtering, static_cast<Behaviour>(random.below(3)));
+    c.policies[0].randomPorts = flip();
+    c.policies[0].preservePorts = flip();
+    c.policies[0].parity = flip();
+    c.policies[0].pooling = flip() ? Pooling::Paired : Pooling::Arbitrary;
     c.blockSize = flip() ? 0 : 4;
-    c.inboundRefresh = flip();
+    c.policies[0].inboundRefresh = flip();
     c.icmpErrors = flip();
-    c.hostLimit = flip() ? 0 : 5;
+    c.policies[0].sessionLimit = flip() ? 0 : 5;
     c.sessionLimit = flip() ? 100 : 20;
     if (flip()) c.forwards = {{kTcp, kPublic, 80, addresses[1], 8080}};
     if (flip()) c.statics = {{ip(203, 0, 113, 9), addresses[2]}};
