@@ -2,12 +2,31 @@ import { formatIpv4, parseIpv4 } from "./config/cidr.js";
 import { NatError } from "./errors.js";
 import { closedEngine, type Engine, LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
 
-/** Protocols that sessions have. */
-export type SessionProtocol = "tcp" | "udp" | "icmp";
-const PROTOCOL_NUMBERS = { icmp: 1, tcp: 6, udp: 17 } as const;
-const PROTOCOL_NAMES: Record<number, SessionProtocol> = { 1: "icmp", 6: "tcp", 17: "udp" };
+const PROTOCOL_NUMBERS = {
+  icmp: 1,
+  tcp: 6,
+  udp: 17,
+  dccp: 33,
+  gre: 47,
+  esp: 50,
+  sctp: 132,
+  udplite: 136,
+} as const;
+/** Protocols that sessions have; those without a name here by their number, such as "ip-4". */
+export type SessionProtocol = keyof typeof PROTOCOL_NUMBERS | `ip-${number}`;
+const PROTOCOL_NAMES = new Map<number, SessionProtocol>(
+  Object.entries(PROTOCOL_NUMBERS).map(([name, number]) => [number, name as SessionProtocol]),
+);
 
-/** An address with a port; of an ICMP query with its identifier. */
+/** The number of a protocol by its name, or undefined. */
+function numberOf(protocol: SessionProtocol): number | undefined {
+  const named = PROTOCOL_NUMBERS[protocol as keyof typeof PROTOCOL_NUMBERS];
+  if (named !== undefined) return named;
+  const number = /^ip-([0-9]{1,3})$/.exec(String(protocol))?.[1];
+  return number !== undefined && Number(number) <= 255 ? Number(number) : undefined;
+}
+
+/** An address with a port; of an ICMP query with its identifier, of transports without ports 0. */
 export interface SessionEndpoint {
   readonly address: string;
   readonly port: number;
@@ -53,7 +72,7 @@ function decode(row: Float64Array, at: number): Session {
   const field = (index: number) => row[at + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
   return {
-    protocol: PROTOCOL_NAMES[field(1)]!,
+    protocol: PROTOCOL_NAMES.get(field(1)) ?? `ip-${field(1)}`,
     inside: endpoint(2),
     public: endpoint(4),
     remote: endpoint(6),
@@ -170,9 +189,13 @@ export class Conntrack implements Iterable<Session> {
   }
 
   #locate({ protocol, inside, remote }: SessionKey): boolean {
-    const number = PROTOCOL_NUMBERS[protocol];
+    const number = numberOf(protocol);
     if (number === undefined) {
-      throw new NatError("NAT_ERR_ARGUMENT", `protocol: "${String(protocol)}" is none of tcp, udp, icmp`);
+      const names = Object.keys(PROTOCOL_NUMBERS).join(", ");
+      throw new NatError(
+        "NAT_ERR_ARGUMENT",
+        `protocol: "${String(protocol)}" is none of ${names}, and no number such as "ip-4"`,
+      );
     }
     const remotePort = protocol === "icmp" ? 0 : port(remote, "remote");
     return this.#engine.find(

@@ -3,7 +3,7 @@ export type { Session, SessionEndpoint, SessionKey, SessionProtocol } from "./co
 export { Conntrack } from "./conntrack.js";
 export type { ConfigIssue, NatErrorCode } from "./errors.js";
 export { ConfigError, NatError } from "./errors.js";
-export type { EmittedPacket, NatOptions, TranslateOptions } from "./nat.js";
+export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";
 export type { BatchOptions } from "./packet-batch.js";
 export { DESCRIPTOR, DESCRIPTOR_WORDS, PARTIAL_CHECKSUM, PacketBatch } from "./packet-batch.js";

@@ -1,4 +1,5 @@
 import { randomFillSync } from "node:crypto";
+import { formatIpv4 } from "./config/cidr.js";
 import { compileConfig } from "./config/compile.js";
 import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
@@ -41,6 +42,19 @@ export interface EmittedPacket {
   readonly cause: number;
   /** When, in ms of the caller's clock. */
   readonly at: number;
+}
+
+/** A port block that an inside host was given, or that was taken back (RFC 6888, REQ-14; RFC 7422). */
+export interface PortBlockEvent {
+  readonly event: "allocated" | "released";
+  /** When, in ms of the caller's clock. */
+  readonly time: number;
+  /** The inside host. */
+  readonly inside: string;
+  /** The public address. */
+  readonly address: string;
+  /** "LO-HI"; all protocols of the host. */
+  readonly ports: string;
 }
 
 const KINDS = ["fragment", "icmp", "discarded"] as const;
@@ -136,6 +150,21 @@ export class Nat {
       tag,
       cause,
       at,
+    }));
+  }
+
+  /**
+   * Takes what there is to log about port blocks (`portAssignment.blockSize`), oldest first. With block size n one
+   * line stands for n ports. Of deterministic NAT only the blocks beyond a host's fixed one come here. At most
+   * 65,536 events wait; what goes beyond is lost.
+   */
+  takePortBlocks(): PortBlockEvent[] {
+    return this.#engine.takeBlocks().map(([time, inside, address, low, high, given]) => ({
+      event: given ? "allocated" : "released",
+      time,
+      inside: formatIpv4(inside),
+      address: formatIpv4(address),
+      ports: `${low}-${high}`,
     }));
   }
 

@@ -41,6 +41,9 @@ export type NativeBatch = object & { readonly __batch: never };
 /** What the engine puts out: bytes, kind, toInside, tag, cause, time in ms. */
 export type NativePacket = [Buffer, number, boolean, number, number, number];
 
+/** A port block given or taken back: time in ms, inside address, public address, ports, given. */
+export type NativeBlockEvent = [number, number, number, number, number, boolean];
+
 /** One translator (native/addon/engine.h). Times are ms. */
 export interface Engine {
   translate(packet: Uint8Array, now: number, wire?: number, flags?: number, tag?: number): number;
@@ -48,6 +51,7 @@ export interface Engine {
   createBatch(memory: Uint8Array, slots: number): NativeBatch;
   pending(): number;
   take(): NativePacket[];
+  takeBlocks(): NativeBlockEvent[];
   flush(): void;
   sweep(now: number | undefined, budget: number): number;
   read(from: number, rows: Float64Array): [filled: number, next: number];

@@ -35,9 +35,10 @@ Napi::Function Engine::define(Napi::Env env) {
       env, "Engine",
       {InstanceMethod<&Engine::createBatch>("createBatch"),
        InstanceMethod<&Engine::pending>("pending"), InstanceMethod<&Engine::take>("take"),
-       InstanceMethod<&Engine::flush>("flush"), InstanceMethod<&Engine::sweep>("sweep"),
-       InstanceMethod<&Engine::read>("read"), InstanceMethod<&Engine::find>("find"),
-       InstanceMethod<&Engine::remove>("remove"), InstanceMethod<&Engine::readStats>("readStats"),
+       InstanceMethod<&Engine::takeBlocks>("takeBlocks"), InstanceMethod<&Engine::flush>("flush"),
+       InstanceMethod<&Engine::sweep>("sweep"), InstanceMethod<&Engine::read>("read"),
+       InstanceMethod<&Engine::find>("find"), InstanceMethod<&Engine::remove>("remove"),
+       InstanceMethod<&Engine::readStats>("readStats"),
        InstanceMethod<&Engine::reconfigure>("reconfigure"),
        InstanceMethod<&Engine::close>("close")});
 }
@@ -187,6 +188,25 @@ Napi::Value Engine::take(const Napi::CallbackInfo& info) {
     entry[3u] = packet.tag;
     entry[4u] = packet.cause;
     entry[5u] = toMs(packet.at);
+    list[at++] = entry;
+  });
+  return list;
+}
+
+/// takeBlocks(): [atMs, inside, outside, low, high, given] for each block given or taken back
+Napi::Value Engine::takeBlocks(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  Napi::Array list = Napi::Array::New(env);
+  uint32_t at = 0;
+  nat_->blockLog().take([&](const BlockEvent& event) {
+    Napi::Array entry = Napi::Array::New(env, 6);
+    entry[0u] = toMs(event.at);
+    entry[1u] = swap32(event.inside);
+    entry[2u] = swap32(event.outside);
+    entry[3u] = static_cast<uint32_t>(event.low);
+    entry[4u] = static_cast<uint32_t>(event.high);
+    entry[5u] = event.given;
     list[at++] = entry;
   });
   return list;

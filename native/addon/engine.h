@@ -37,6 +37,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value createBatch(const Napi::CallbackInfo& info);
   Napi::Value pending(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
+  Napi::Value takeBlocks(const Napi::CallbackInfo& info);
   Napi::Value flush(const Napi::CallbackInfo& info);
   Napi::Value sweep(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);

@@ -1,5 +1,5 @@
 // What an operator has to keep to tell later who had a port (RFC 6888, section 4; RFC 7422): one
-// line for each block given or taken back. Bounded: what nobody takes in time is lost, and counted.
+// line for each block given or taken back. Bounded: what nobody takes in time is lost.
 #pragma once
 
 #include <vector>
@@ -23,11 +23,7 @@ class BlockLog {
   bool reserve() { return events_.reserve(kMost); }
 
   void add(const BlockEvent& event) {
-    if (count_ == kMost) {
-      lost_++;
-      return;
-    }
-    events_[count_++] = event;
+    if (count_ < kMost) events_[count_++] = event;
   }
   /// Shows all events, oldest first, and forgets them.
   template <class Visit>
@@ -35,12 +31,10 @@ class BlockLog {
     for (uint32_t i = 0; i < count_; i++) visit(events_[i]);
     count_ = 0;
   }
-  uint64_t lost() const { return lost_; }
 
  private:
   Arena<BlockEvent> events_;
   uint32_t count_ = 0;
-  uint64_t lost_ = 0;
 };
 
 }  // namespace napt

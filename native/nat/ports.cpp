@@ -15,11 +15,12 @@ void PortPool::fill(PortSet& set, const PublicAddress& address) {
   }
 }
 
-/// Resting ports must leave enough to work with.
+/// Resting ports must leave enough to work with: a small range has none to spare.
 uint32_t PortPool::mostResting(uint32_t address) const {
+  constexpr uint32_t kSmall = 1024;
   const PublicAddress& range = addresses_[address];
-  if (range.low > range.high) return 0;
-  return std::min(config_.holdDownPorts, (uint32_t{range.high} - range.low + 1) / 8);
+  const uint32_t count = uint32_t{range.high} + 1 - range.low;
+  return range.low > range.high || count < kSmall ? 0 : std::min(config_.holdDownPorts, count / 8);
 }
 
 void PortPool::give(uint32_t space, PublicEndpoint e) {
