@@ -78,8 +78,8 @@ struct Key {
 inline bool matches(const Session& s, const Key& key) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(&s);
   constexpr uint64_t kKeyBits = 0xffffffffff;
-  return (load<uint64_t>(bytes) == key.low) &
-         (((load<uint64_t>(bytes + 8) ^ key.high) & kKeyBits) == 0);
+  const uint64_t differ = load<uint64_t>(bytes) ^ key.low;
+  return (differ | ((load<uint64_t>(bytes + 8) ^ key.high) & kKeyBits)) == 0;
 }
 
 /// A public endpoint: which public address, and a port in host order.
