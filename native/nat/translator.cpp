@@ -306,8 +306,11 @@ bool BatchRun::fast(Lane& lane, Result& result) {
       // Another session of the binding, or a configured one: the inside endpoint is known now.
       Key key = lane.key;
       if (lane.path == Path::Mapped) {
-        if (s->protocol != protocol || s->publicPort != port || s->address != lane.own)
+        // The slow path ends a first session that is due.
+        if (s->protocol != protocol || s->publicPort != port || s->address != lane.own ||
+            !nat.isLive(slot)) {
           return false;
+        }
         key = Key::of(s->inside, key.remote(), s->insidePort, key.remotePort(), protocol);
       }
       if (lane.path == Path::Mapped || !matches(*s, key)) slot = nat.sessions_.find(key);

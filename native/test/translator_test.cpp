@@ -358,6 +358,18 @@ TEST_CASE("fragments: orphans die in time, a flood is bounded") {
   CHECK(run(*nat, again, 30 * kSecond).verdict == Verdict::Held);
 }
 
+TEST_CASE("a batch, too, ends the first session of a binding when it is due") {
+  auto nat = make(config());
+  Bytes first = udp(kInside, kRemote), second = udp(kInside, {kRemote.address, 54});
+  REQUIRE(run(*nat, first).verdict == Verdict::Forwarded);
+  REQUIRE(run(*nat, second, 200 * kSecond).verdict == Verdict::Forwarded);
+  Bytes answer = udp({kRemote.address, 54}, sourceOf(second));
+  Descriptor descriptor{0, static_cast<uint32_t>(answer.size()), 0, 0, 0, 0, 1, 0};
+  nat->translateBatch(&descriptor, 1, answer.data(), answer.size(), 301 * kSecond);
+  CHECK(destinationOf(answer) == kInside);
+  CHECK(nat->stats.sessionsActive == 1);
+}
+
 TEST_CASE("the batch does what single packets do") {
   for (const bool icmpErrors : {false, true}) {
     Config c = config();
