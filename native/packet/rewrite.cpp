@@ -135,9 +135,10 @@ void rewriteQuoted(const PacketView& packet, const Parsed& parsed, const Quoted&
   const uint32_t at = checksumOffset(q.protocol);
   const bool hasChecksum = at + 2 <= here;
   if (q.protocol == kIcmp) {
-    const uint32_t change = delta16(q.sourcePort, to.sourcePort);
-    patch.write16(transport + kIcmpId, to.sourcePort);
-    patch.write16(transport + at, adjust(load<uint16_t>(transport + at), change));
+    const uint16_t checksum = load<uint16_t>(transport + at);
+    rewriteIcmpId(transport, here, to.sourcePort);
+    patch.delta += delta16(q.sourcePort, to.sourcePort);
+    patch.delta += delta16(checksum, load<uint16_t>(transport + at));
   } else if (coversAddresses(q.protocol)) {
     const uint32_t change = addresses + combine(delta16(q.sourcePort, to.sourcePort),
                                                 delta16(q.destinationPort, to.destinationPort));

@@ -122,6 +122,22 @@ TEST_CASE("parse: what can't be a packet") {
   }
 }
 
+TEST_CASE("a quoted echo reply of nothing but zeros keeps the one checksum that verifies") {
+  Bytes reply = echo(kPublic, kRemote.address, 0, true);
+  store16be(&reply[26], 0);
+  seal(reply);
+  REQUIRE(load16be(&reply[22]) == 0xffff);
+  Bytes error = icmpError(kRemote.address, kPublic, kUnreachable, 1, reply, reply.size());
+  const auto size = static_cast<uint32_t>(error.size());
+  const PacketView view{error.data(), size, size, false};
+  const Parsed parsed = parse(view, true, Protocols::traditional());
+  Endpoints to = Endpoints::of(parseQuoted(view, parsed, true, Protocols::traditional()).parsed);
+  to.source = kInside.address;
+  rewriteQuoted(view, parsed, parseQuoted(view, parsed, true, Protocols::traditional()), to);
+  CHECK(isSound(Bytes(error.begin() + 28, error.end())));
+  CHECK(isSound(error));
+}
+
 TEST_CASE("parse and rewrite stay within the bytes that are there") {
   // The sanitizers watch; each packet lies in a block of exactly its size.
   Random random({3, 4});
