@@ -58,21 +58,28 @@ export function isLoopback(address: number): boolean {
   return address >>> 24 === 127;
 }
 
-/** Answers which of many prefixes an address is in, in at most 33 probes however many there are. */
-export class PrefixSet {
+/** What belongs to each of many prefixes; finds it in at most 33 probes however many there are. */
+export class PrefixMap<T> {
   // network * 64 + bits: one number a prefix, exact below 2^53
-  readonly #keys = new Set<number>();
+  readonly #values = new Map<number, T>();
 
-  constructor(prefixes: Iterable<Cidr>) {
-    for (const { network, bits } of prefixes) this.#keys.add(network * 64 + bits);
+  /** Keeps what a prefix had before. */
+  add({ network, bits }: Cidr, value: T): void {
+    const key = network * 64 + bits;
+    if (!this.#values.has(key)) this.#values.set(key, value);
   }
 
-  /** The widest prefix that holds the address. */
-  find(address: number): Cidr | null {
-    for (let bits = 0; bits <= 32; bits++) {
-      const network = networkOf(address, bits);
-      if (this.#keys.has(network * 64 + bits)) return { network, bits };
+  /** What belongs to the widest prefix that holds all of this one. */
+  find(cidr: Cidr): T | undefined {
+    for (let bits = 0; bits <= cidr.bits; bits++) {
+      const value = this.#values.get(networkOf(cidr.network, bits) * 64 + bits);
+      if (value !== undefined) return value;
     }
-    return null;
+    return undefined;
+  }
+
+  /** What belongs to the widest prefix that an address is in. */
+  at(address: number): T | undefined {
+    return this.find({ network: address, bits: 32 });
   }
 }

@@ -1,12 +1,12 @@
 // From a resolved config to the numbers that the core runs by.
 import type { CompiledConfig } from "../native.js";
+import { BEHAVIOURS, behaviourOf } from "./behaviour.js";
 import { parseCidr, parseIpv4 } from "./cidr.js";
 import { parseEndpoint, parsePorts } from "./endpoint.js";
+import { PROTOCOLS } from "./protocols.js";
 import type { ResolvedNatConfig } from "./schema.js";
 
 const NS_PER_SECOND = 1e9;
-const BEHAVIOURS = ["endpoint-independent", "address-dependent", "address-and-port-dependent"] as const;
-const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
 /** Compiles a config that `parseConfig` has checked. */
 export function compileConfig(config: ResolvedNatConfig): CompiledConfig {
@@ -26,8 +26,8 @@ export function compileConfig(config: ResolvedNatConfig): CompiledConfig {
       return [PROTOCOLS[protocol], from.address, from.port, to.address, to.port];
     }),
     statics: rows(config.static, ({ outside, inside }) => [parseIpv4(outside)!, parseIpv4(inside)!]),
-    mapping: BEHAVIOURS.indexOf(config.mapping),
-    filtering: BEHAVIOURS.indexOf(config.filtering),
+    mapping: BEHAVIOURS.indexOf(behaviourOf("mapping", config.mapping, "udp")),
+    filtering: BEHAVIOURS.indexOf(behaviourOf("filtering", config.filtering, "udp")),
     randomPorts: portAssignment.order === "random",
     preservePorts: portAssignment.preserve,
     parity: portAssignment.parity,

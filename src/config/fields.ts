@@ -45,11 +45,28 @@ export function count(least: number, most: number) {
   return z.int(wanted).min(least, wanted).max(most, wanted);
 }
 
+/** The size of a packet in bytes. Below 68 nothing that is fragmented gets through (RFC 791). */
+export function mtu() {
+  const wanted = wants("an MTU", "0 for none, or a whole number from 68 to 65535");
+  return z
+    .int(wanted)
+    .min(0, { ...wanted, abort: true })
+    .max(65535, wanted)
+    .refine((value) => value === 0 || value >= 68, wanted);
+}
+
 /** A time span in seconds, fractions allowed. The bound, 31 years, keeps milliseconds exact. */
 export function seconds() {
   const most = 1e9;
   const wanted = wants("a time in seconds", `a number above 0 and at most ${most}, such as 300 or 0.5`);
   return z.number(wanted).positive(wanted).max(most, wanted);
+}
+
+/** A time span in seconds that may be none. */
+export function secondsOrNone() {
+  const most = 1e9;
+  const wanted = wants("a time in seconds", `a number from 0 to ${most}, such as 120`);
+  return z.number(wanted).min(0, wanted).max(most, wanted);
 }
 
 /** A list; `example` is one valid entry, as it is written in JSON. */
@@ -72,4 +89,26 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
     error: ({ input }) =>
       `${show(input)} is not an object; give one with the keys ${Object.keys(shape).join(", ")}`,
   });
+}
+
+type Bare<Field> = Field extends
+  | z.ZodDefault<infer Inner>
+  | z.ZodPrefault<infer Inner>
+  | z.ZodOptional<infer Inner>
+  ? Inner
+  : Field;
+
+/** Some fields of a shape, with the same meaning but without their defaults. */
+export function optionalFields<Shape extends z.ZodRawShape, Key extends keyof Shape & string>(
+  shape: Shape,
+  ...keys: Key[]
+) {
+  const fields = keys.map((key) => {
+    const field = shape[key] as unknown as z.ZodType;
+    const wrapped =
+      field instanceof z.ZodDefault || field instanceof z.ZodPrefault || field instanceof z.ZodOptional;
+    const bare = wrapped ? field.unwrap() : field;
+    return [key, z.optional(bare).describe(field.description ?? "")];
+  });
+  return Object.fromEntries(fields) as { [K in Key]: z.ZodOptional<Bare<Shape[K]> & z.ZodType> };
 }

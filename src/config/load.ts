@@ -1,16 +1,20 @@
 // The two doors for a config: an object by `parseConfig`, a file by `loadConfigFile`.
 import { closeSync, openSync, readSync } from "node:fs";
 import { ConfigError } from "../errors.js";
-import { cidrSize, formatIpv4, parseCidr } from "./cidr.js";
 import { crossCheck, type SoundKeys } from "./cross-checks.js";
 import { type ConfigSource, type LoadedConfig, parseConfigText } from "./document.js";
 import { type Fault, faultsOf } from "./faults.js";
 import { LONGEST_LIST } from "./fields.js";
+import { isObject } from "./merge.js";
+import { resolve, withPreset } from "./resolve.js";
 import { natConfigSchema, type ResolvedNatConfig } from "./schema.js";
 import { showPath } from "./wording.js";
 
 /** Room for every list at its longest; a bigger file is something else, or a device without end. */
 export const LARGEST_CONFIG_FILE = 16 << 20;
+
+/** How deep lists lie: policies[].timeouts.ports is the deepest, at 4. */
+const DEEPEST_LIST = 4;
 
 /** More faults than that help nobody. */
 const MOST_FAULTS = 100;
@@ -24,11 +28,12 @@ export function parseConfig(value: unknown, source: string | ConfigSource = "con
   const origin = typeof source === "string" ? { name: source, lineOf: () => null } : source;
   const endless = endlessLists(value);
   if (endless.length > 0) throw configError(endless, origin);
-  const { data, error } = natConfigSchema.safeParse(value);
+  const given = withPreset(value);
+  const { data, error } = natConfigSchema.safeParse(given);
   const own = (error?.issues ?? []).flatMap((issue) => [...faultsOf(issue)]);
-  const faults = [...own, ...crossCheck(data ?? soundKeys(value))];
+  const faults = [...own, ...crossCheck(data ?? soundKeys(given))];
   if (data === undefined || faults.length > 0) throw configError(faults, origin);
-  return { ...data, outside: data.outside.flatMap(expand) };
+  return resolve(data);
 }
 
 /**
@@ -55,36 +60,40 @@ function configError(faults: readonly Fault[], origin: ConfigSource): ConfigErro
   return new ConfigError(issues, origin.name);
 }
 
-/** Lists too long to look at entry by entry; an array may claim four thousand million. */
+/** Lists too long to look at entry by entry, at any level; an array may claim four thousand million. */
 function endlessLists(value: unknown): Fault[] {
-  return entriesOf(value).flatMap(([key, list]) =>
-    Array.isArray(list) && list.length > LONGEST_LIST
-      ? [{ path: [key], message: `${list.length} entries; give at most ${LONGEST_LIST}` }]
-      : [],
-  );
+  const faults: Fault[] = [];
+  const seen = new Set<unknown>();
+  let level: [path: PropertyKey[], value: unknown][] = [[[], value]];
+  for (let depth = 0; depth <= DEEPEST_LIST; depth++) {
+    const next: typeof level = [];
+    for (const [path, node] of level) {
+      if (typeof node !== "object" || node === null || seen.has(node)) continue;
+      seen.add(node);
+      if (Array.isArray(node) && node.length > LONGEST_LIST) {
+        faults.push({ path, message: `${node.length} entries; give at most ${LONGEST_LIST}` });
+        continue;
+      }
+      const entries: Iterable<[PropertyKey, unknown]> = Array.isArray(node)
+        ? node.entries()
+        : Object.entries(node);
+      for (const [key, inner] of entries) {
+        if (typeof inner === "object") next.push([[...path, key], inner]);
+      }
+    }
+    level = next;
+  }
+  return faults;
 }
 
 /** The keys of a faulty config that are right by themselves, so that their clashes are told in one go. */
 function soundKeys(value: unknown): SoundKeys {
-  const given = new Map(entriesOf(value));
+  const given = isObject(value) ? new Map(Object.entries(value)) : new Map<string, unknown>();
   const sound = Object.entries(natConfigSchema.shape).flatMap(([key, field]) => {
     const result = field.safeParse(given.get(key));
     return result.success ? [[key, result.data]] : [];
   });
   return Object.fromEntries(sound);
-}
-
-function entriesOf(value: unknown): [string, unknown][] {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
-}
-
-/** An entry of the pool as one entry an address. */
-function expand({ address, ports }: ResolvedNatConfig["outside"][number]) {
-  const prefix = parseCidr(address)!;
-  return Array.from({ length: cidrSize(prefix) }, (_, index) => ({
-    address: formatIpv4(prefix.network + index),
-    ports,
-  }));
 }
 
 /** Reads a file whose size may be unknown (a pipe) or endless (a device). */

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { configJsonSchema, type JsonSchema } from "../../src/config/json-schema.js";
 import { parseConfig } from "../../src/config/load.js";
+import { PRESET_NAMES } from "../../src/config/presets.js";
 import { configTable, configTableMarkdown } from "../../src/config/table.js";
 import { ConfigError } from "../../src/errors.js";
 
@@ -75,7 +76,17 @@ describe("the JSON Schema", () => {
     [{ outside: [{ address: "203.0.113.64/28", ports: "1-9" }, "1.1.1.1"] }, true],
     [{ forwards: [{ protocol: "udp", outside: "1.1.1.1:53", inside: "192.168.226.1:53" }] }, true],
     [{ static: [{ outside: "1.1.1.1", inside: "192.168.226.1" }], timeouts: { udp: 0.5 } }, true],
+    [{ preset: "cgn", mapping: { udp: "address-dependent" }, limits: { portsPerHost: { tcp: 1 } } }, true],
+    [{ exempt: ["1.1.1.1", { destination: "1.1.2.0/24", protocol: "esp" }], mtu: { inside: 0 } }, true],
+    [{ policies: [{ inside: ["192.168.226.0/25"], preset: "linux", timeouts: { ports: [] } }] }, true],
+    [{ portAssignment: { deterministic: {} }, timeouts: { tcpOpening: 1 } }, true],
     [{ inside: [] }, false],
+    [{ preset: "none" }, false],
+    [{ mapping: { sctp: "address-dependent" } }, false],
+    [{ exempt: [{ ports: "1" }] }, false],
+    [{ policies: [{}] }, false],
+    [{ policies: [{ inside: ["192.168.226.0/25"], timeouts: { fragment: 1 } }] }, false],
+    [{ portAssignment: { deterministic: { pool: 1 } } }, false],
     [{ inside: ["10.0.0.0/33"] }, false],
     [{ outside: [{ ports: "1-9" }] }, false],
     [{ outside: [{ address: "1.1.1.1", prots: "1-9" }] }, false],
@@ -106,8 +117,21 @@ describe("the JSON Schema", () => {
     const count = fc.integer({ min: -1, max: 70000 });
     const config = fc.record(
       {
-        mapping: behaviour,
+        preset: fc.constantFrom(...PRESET_NAMES),
+        mapping: fc.oneof(behaviour, fc.record({ udp: behaviour, icmp: behaviour }, { requiredKeys: [] })),
         filtering: behaviour,
+        policies: fc.array(
+          fc.record(
+            {
+              inside: fc.constant(base.inside),
+              preset: fc.constantFrom(...PRESET_NAMES),
+              mapping: behaviour,
+              timeouts: fc.record({ udp: seconds }, { requiredKeys: [] }),
+            },
+            { requiredKeys: ["inside"] },
+          ),
+          { maxLength: 1 },
+        ),
         portAssignment: fc.record({ preserve: fc.boolean(), blockSize: count }, { requiredKeys: [] }),
         timeouts: fc.record({ udp: seconds, icmp: seconds, fragment: seconds }, { requiredKeys: [] }),
         limits: fc.record({ sessions: count, fragments: count }, { requiredKeys: [] }),
@@ -142,6 +166,14 @@ describe("the table of keys", () => {
     assert.equal(rows.get("outside[].ports")?.default, '"1024-65535"');
     assert.equal(rows.get("timeouts.tcpEstablished")?.default, "7440");
     assert.equal(rows.get("forwards")?.default, "[]");
+    assert.equal(rows.get("exempt")?.default, "[]");
+    assert.equal(rows.get("exempt[].ports")?.default, "none");
+    assert.equal(rows.get("preset")?.default, "none");
+    assert.equal(rows.get("portAssignment.deterministic")?.default, "none");
+    assert.equal(rows.get("portAssignment.deterministic.dynamic")?.default, "1");
+    assert.equal(rows.get("policies[].inside")?.default, "required");
+    assert.equal(rows.get("policies[].mapping"), undefined);
+    assert.equal(rows.get("limits.portsPerHost")?.type, "integer, 0 to 4294967295 or object");
     assert.equal(rows.get("limits.fragments")?.type, "integer, 1 to 65536");
     for (const row of rows.values()) assert.ok(row.type && row.default && row.meaning, row.key);
   });
@@ -150,8 +182,12 @@ describe("the table of keys", () => {
     const resolved: unknown = parseConfig(base);
     for (const { key, default: fallback } of rows.values()) {
       if (fallback === "required" || key.includes("[]")) continue;
+      if (rows.get(key.slice(0, key.lastIndexOf(".")))?.default === "none") continue; // of a section left out
       const value = key.split(".").reduce((node, step) => (node as Record<string, unknown>)[step], resolved);
-      assert.equal(JSON.stringify(value), fallback, key);
+      const expected = ["timeouts.tcpOpening", "timeouts.tcpClosing"].includes(key)
+        ? rows.get("timeouts.tcpTransitory")?.default
+        : fallback;
+      assert.equal(JSON.stringify(value) ?? "none", expected, key);
     }
   });
 

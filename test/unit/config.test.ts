@@ -4,54 +4,9 @@ import fc from "fast-check";
 import { parseConfig } from "../../src/config/load.js";
 import { LARGEST_POOL, type NatConfig, type ResolvedNatConfig } from "../../src/config/schema.js";
 import { ConfigError } from "../../src/errors.js";
+import { assertFaults, base, defaults, faultsOf } from "../support/config.js";
 
-const base = { inside: ["192.168.226.0/24"], outside: ["203.0.113.1"] };
 const ports = "1024-65535";
-
-const defaults: ResolvedNatConfig = {
-  inside: ["192.168.226.0/24"],
-  outside: [{ address: "203.0.113.1", ports }],
-  mapping: "endpoint-independent",
-  filtering: "address-and-port-dependent",
-  portAssignment: { order: "random", preserve: false, parity: true, blockSize: 0 },
-  pooling: "paired",
-  hairpinning: true,
-  forwards: [],
-  static: [],
-  timeouts: { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, tcpTimeWait: 240, icmp: 60, fragment: 30 },
-  limits: { sessions: 1048576, sessionsPerHost: 0, fragments: 1024 },
-  ttl: "decrement",
-  icmpErrors: false,
-  inboundRefresh: false,
-  tcpPickup: true,
-  verifyHeaderChecksum: true,
-  unmatched: "drop",
-};
-
-/** The faults of a config, as `path: message` lines. */
-function faultsOf(value: unknown): string[] {
-  try {
-    parseConfig(value);
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error));
-    assert.equal(error.code, "NAT_ERR_CONFIG");
-    return error.issues.map(({ path, message }) => `${path}: ${message}`);
-  }
-  return [];
-}
-
-/** Checks that there are exactly these faults: each a path and parts of the message. */
-function assertFaults(value: unknown, expected: readonly (readonly [path: string, ...parts: string[]])[]) {
-  const faults = faultsOf(value);
-  assert.deepEqual(
-    faults.map((fault) => fault.slice(0, fault.indexOf(": "))),
-    expected.map(([path]) => path),
-    faults.join("\n"),
-  );
-  for (const [index, [, ...parts]] of expected.entries()) {
-    for (const part of parts) assert.ok(faults[index]?.includes(part), `${faults[index]} has no ${part}`);
-  }
-}
 
 describe("a right config", () => {
   const cases: [name: string, given: Partial<NatConfig>, resolved: Partial<ResolvedNatConfig>][] = [
@@ -80,12 +35,12 @@ describe("a right config", () => {
     [
       "a part of portAssignment",
       { portAssignment: { order: "sequential", blockSize: 64512 } },
-      { portAssignment: { order: "sequential", preserve: false, parity: true, blockSize: 64512 } },
+      { portAssignment: { ...defaults.portAssignment, order: "sequential", blockSize: 64512 } },
     ],
     [
       "the other part of portAssignment",
       { portAssignment: { preserve: true, parity: false } },
-      { portAssignment: { order: "random", preserve: true, parity: false, blockSize: 0 } },
+      { portAssignment: { ...defaults.portAssignment, preserve: true, parity: false } },
     ],
     ["pooling", { pooling: "arbitrary" }, { pooling: "arbitrary" }],
     [
@@ -116,7 +71,7 @@ describe("a right config", () => {
     [
       "limits",
       { limits: { sessions: 0, sessionsPerHost: 9, fragments: 65536 } },
-      { limits: { sessions: 0, sessionsPerHost: 9, fragments: 65536 } },
+      { limits: { ...defaults.limits, sessions: 0, sessionsPerHost: 9, fragments: 65536 } },
     ],
     [
       "switches",
@@ -270,12 +225,12 @@ describe("a wrong config", () => {
       { outside: ["1.1.1.1", { address: "1.1.1.2", ports: "10-19" }], portAssignment: { blockSize: 11 } },
       ["portAssignment.blockSize", "11 is more than the 10 ports of outside[1]"],
     ],
-    ["pooling", { pooling: null }, ["pooling", 'null is not "paired" or "arbitrary"']],
+    ["pooling", { pooling: null }, ["pooling", 'null is not "paired", "soft-paired" or "arbitrary"']],
     ["hairpinning", { hairpinning: "true" }, ["hairpinning", '"true" is not true or false']],
     [
       "an empty forward",
       { forwards: [{}] },
-      ["forwards[0].protocol", 'missing; give "tcp" or "udp"'],
+      ["forwards[0].protocol", 'missing; give "tcp", "udp", "udplite", "dccp" or "sctp"'],
       ["forwards[0].outside", "missing"],
       ["forwards[0].inside", "missing"],
     ],
@@ -467,7 +422,7 @@ describe("any value", () => {
   });
 
   test("known keys with any values", () => {
-    const keys = Object.keys(defaults);
+    const keys = [...Object.keys(defaults), "preset"];
     const any = fc.dictionary(fc.constantFrom(...keys), fc.oneof(fc.jsonValue(), fc.anything()));
     fc.assert(fc.property(any, (given) => resolvesOrRefuses({ ...base, ...given })));
   });
