@@ -46,7 +46,7 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
       filtering: "RFC 4787, REQ-8: recommended where filtering is to be more stringent than none.",
       "portAssignment.order": "RFC 6056 and RFC 7857, section 9: ports that outsiders can't guess.",
       "portAssignment.preserve":
-        "RFC 4787, section 4.2.1: what preserves ports depends on luck, so nobody may rely on it.",
+        "RFC 4787, section 4.2.1, allows it; but a kept port is known to all who know the inside one (RFC 6056).",
       "portAssignment.parity": "RFC 4787, REQ-4: recommended, for RTP and RTCP.",
       "portAssignment.holdDown": "RFC 6888, REQ-8: 120 s until another mapping gets a port.",
       pooling: "RFC 4787, REQ-2: recommended.",
@@ -55,10 +55,11 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
       "timeouts.tcpEstablished": "RFC 5382, REQ-5: at least 2 hours 4 minutes.",
       "timeouts.tcpTransitory":
         "RFC 5382, REQ-5: at least 4 minutes; RFC 7857, section 2.2: after a RST, too.",
-      "timeouts.tcpTimeWait": "RFC 7857, section 2.1: the time of RFC 793's TIME_WAIT.",
+      "timeouts.tcpTimeWait":
+        "RFC 5382, REQ-5: at least 4 minutes while closing; the time of RFC 793's TIME_WAIT.",
       "timeouts.icmp": "RFC 5508, REQ-2: at least 60 s.",
-      icmpErrors: "RFC 5508, REQ-8 and REQ-9, and RFC 5382, REQ-4: a NAT that drops says so.",
-      inboundRefresh: "RFC 4787, REQ-6: inbound refresh is a MAY, and lets outsiders hold a mapping open.",
+      icmpErrors: "RFC 5508, REQ-8, and RFC 5382, REQ-4: a NAT that drops says so.",
+      inboundRefresh: "RFC 4787, REQ-6a: inbound refresh is a MAY, and lets outsiders hold a mapping open.",
       tcpLiberal: "RFC 7857, section 2.2: a RST is checked against the window.",
     },
   },
@@ -209,8 +210,7 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
     notes: {
       mapping: "RFC 6888, REQ-1: a CGN keeps to RFC 4787 and RFC 5382.",
       filtering: "RFC 6888, REQ-7: recommended, so that applications work as well as behind one NAT.",
-      "portAssignment.order":
-        "RFC 6888, REQ-15, asks for ports that are hard to guess; here, within the block.",
+      "portAssignment.order": "RFC 6888, REQ-15: ports that are hard to guess; here, within the block.",
       "portAssignment.preserve": "Many hosts use the same ports; keeping them for the first would be luck.",
       "portAssignment.blockSize": "RFC 6888, REQ-14, and RFC 7753: one line in the log for 512 ports.",
       "portAssignment.blocksPerHost": "RFC 6888, REQ-4: a limit on ports for each subscriber, here 2048.",

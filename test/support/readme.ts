@@ -1,10 +1,13 @@
-// README.md's generated parts: the config table and the drop reasons. `npm run docs` writes them; a test compares.
+// What of the documentation is generated: README.md's config table and drop reasons, docs/presets.md. `npm run docs`
+// writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configTableMarkdown } from "../../src/config/table.js";
 import { REASON_MEANINGS } from "../../src/verdict.js";
+import { presetsMarkdown } from "./presets.js";
 
 export const README = join(__dirname, "../../README.md");
+export const PRESETS_PAGE = join(__dirname, "../../docs/presets.md");
 
 function reasonsMarkdown(): string {
   const rows = Object.entries(REASON_MEANINGS).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`);
@@ -24,4 +27,7 @@ export function withGeneratedParts(text: string): string {
   }, text);
 }
 
-if (require.main === module) writeFileSync(README, withGeneratedParts(readFileSync(README, "utf8")));
+if (require.main === module) {
+  writeFileSync(README, withGeneratedParts(readFileSync(README, "utf8")));
+  writeFileSync(PRESETS_PAGE, presetsMarkdown());
+}

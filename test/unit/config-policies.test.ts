@@ -163,6 +163,20 @@ describe("a preset", () => {
       }
     });
 
+    test(`${name} says of each of its keys, and of no other, why it is so`, () => {
+      const keys = leaves(PRESETS[name].config).map(([path]) => path);
+      const noted = Object.keys(PRESETS[name].notes);
+      const has = (note: string, key: string) => key === note || key.startsWith(`${note}.`);
+      assert.deepEqual(
+        keys.filter((key) => !noted.some((note) => has(note, key))),
+        [],
+      );
+      assert.deepEqual(
+        noted.filter((note) => !keys.some((key) => has(note, key))),
+        [],
+      );
+    });
+
     test(`${name} is the same written out`, () => {
       assert.deepEqual(
         parseConfig({ ...base, ...PRESETS[name].config }),

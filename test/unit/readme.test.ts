@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { README, withGeneratedParts } from "../support/readme.js";
+import { presetsMarkdown } from "../support/presets.js";
+import { PRESETS_PAGE, README, withGeneratedParts } from "../support/readme.js";
 
 const text = readFileSync(README, "utf8");
 const blocks = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
@@ -35,4 +36,8 @@ describe("README", () => {
     );
     assert.match(output, /outbound\n$/);
   });
+});
+
+test("docs/presets.md has the presets as they are (npm run docs)", () => {
+  assert.equal(readFileSync(PRESETS_PAGE, "utf8"), presetsMarkdown());
 });
