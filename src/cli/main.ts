@@ -7,6 +7,7 @@ import { NatError } from "../errors.js";
 import { registerConfig } from "./config.js";
 import { registerDemo } from "./demo.js";
 import { registerTranslate } from "./translate.js";
+import { registerWho } from "./who.js";
 
 /** Exit statuses: done, trouble with input or output, wrong usage or config. */
 const DONE = 0;
@@ -25,6 +26,7 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "napt: ")) });
   registerTranslate(program);
   registerConfig(program);
+  registerWho(program);
   registerDemo(program);
   program.addHelpText(
     "after",
@@ -34,7 +36,8 @@ Exit status: 0 done, 1 input or output failed, 2 wrong usage or config.
 Examples:
   napt demo                                         see what it does, in ten seconds
   napt translate lan.pcap -o wan.pcap --inside 192.168.226.0/24 --outside 203.0.113.1
-  napt config nat.yaml                              check a config`,
+  napt config nat.yaml                              check a config
+  napt who 203.0.113.1:40000 --config nat.yaml      whose port it is`,
   );
   return program;
 }
