@@ -6,7 +6,7 @@ import { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";
 
 /** A config as native/addon/config_reader.cpp reads it: host-order numbers, times in ns. */
 export interface CompiledConfig {
-  /** Rows of network, mask. */
+  /** Rows of network, mask, policy; the first that has a host counts. */
   inside: Uint32Array;
   /** Rows of address, lowest port, highest port. */
   outside: Uint32Array;
@@ -14,25 +14,63 @@ export interface CompiledConfig {
   forwards: Uint32Array;
   /** Rows of outside address, inside address. */
   statics: Uint32Array;
-  mapping: number;
-  filtering: number;
+  /** Rows of network, mask, protocol (0: any), lowest port, highest port (0, 65535: any). */
+  exempt: Uint32Array;
+  /** The top level's first. */
+  policies: CompiledPolicy[];
+  /** A row of 14 a profile: first each policy's own, then those of its port rules. */
+  timeouts: Float64Array;
+  /** The policy of each profile. */
+  profilePolicies: Uint32Array;
+  /** Rows of policy, protocol, lowest port, highest port, profile; the first that fits counts. */
+  portTimeouts: Uint32Array;
+  fragmentTimeout: number;
+  blockSize: number;
+  blocksPerHost: number;
+  blockHold: number;
+  holdDown: number;
+  holdDownPorts: number;
+  /** Ports of a host, hosts of a public address (M and C of RFC 7422); empty when not deterministic. */
+  deterministic: Uint32Array;
+  /** Rows of first host, count, in the order that hosts are numbered in. */
+  deterministicHosts: Uint32Array;
+  /** Bits: 1 UDP-Lite, 2 DCCP, 4 SCTP, 8 GRE, 16 ESP, 32 all others. */
+  protocols: number;
+  /** Bits: 1 FTP, 2 PPTP. */
+  algs: number;
+  sessionLimit: number;
+  fragmentLimit: number;
+  sessionRate: number;
+  icmpErrorRate: number;
+  evict: boolean;
+  insideMtu: number;
+  outsideMtu: number;
+  decrementTtl: boolean;
+  icmpErrors: boolean;
+  verifyHeaderChecksum: boolean;
+  passUnmatched: boolean;
+}
+
+/** What may differ between hosts. */
+export interface CompiledPolicy {
+  /** Behaviours of TCP, UDP, ICMP, UDP-Lite and DCCP. */
+  mapping: Uint32Array;
+  filtering: Uint32Array;
   randomPorts: boolean;
   preservePorts: boolean;
   parity: boolean;
-  blockSize: number;
-  paired: boolean;
+  overloading: boolean;
+  contiguity: boolean;
+  /** 0 paired, 1 soft-paired, 2 arbitrary. */
+  pooling: number;
   hairpinning: boolean;
-  timeouts: Float64Array;
-  fragmentTimeout: Float64Array;
-  sessionLimit: number;
-  hostLimit: number;
-  fragmentLimit: number;
-  decrementTtl: boolean;
-  icmpErrors: boolean;
   inboundRefresh: boolean;
   tcpPickup: boolean;
-  verifyHeaderChecksum: boolean;
-  passUnmatched: boolean;
+  tcpLiberal: boolean;
+  sessionLimit: number;
+  sessionRate: number;
+  /** Most ports of a host: in all, TCP's, UDP's, ICMP's. */
+  portLimits: Uint32Array;
 }
 
 /** A batch's memory as the engine knows it. */
