@@ -78,7 +78,12 @@ export function statsOf(counters: Float64Array): NatStats {
       originated: at(ORIGINATED),
     },
     bytes: { in: at(AT.bytesIn), out: at(AT.bytesOut) },
-    protocols: { tcp: at(AT.protocols), udp: at(AT.protocols + 1), icmp: at(AT.protocols + 2), other: at(AT.protocols + 3) },
+    protocols: {
+      tcp: at(AT.protocols),
+      udp: at(AT.protocols + 1),
+      icmp: at(AT.protocols + 2),
+      other: at(AT.protocols + 3),
+    },
     sessions: {
       created: at(SESSIONS),
       expired: at(SESSIONS + 1),

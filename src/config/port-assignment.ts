@@ -22,7 +22,7 @@ export const portAssignmentShape = {
   holdDownPorts: count(0, 65535)
     .default(8192)
     .describe(
-      "Most ports at rest, by public address and protocol, and never more than an eighth of the range; " +
+      "Most ports at rest, by public address and protocol, and never more than an eighth of a range, and none of one below 1,024 ports; " +
         "beyond, the one that rested longest comes free",
     ),
   overloading: flag()
