@@ -91,6 +91,26 @@ Bytes icmpError(uint32_t from, uint32_t to, uint8_t type, uint8_t code, const By
   return packet;
 }
 
+Bytes ipv4(uint8_t protocol, uint32_t from, uint32_t to, const Bytes& body) {
+  Bytes packet = header(protocol, from, to, body.size());
+  std::copy(body.begin(), body.end(), packet.begin() + kIpHeader);
+  sealHeader(packet);
+  return packet;
+}
+
+void sealHeader(Bytes& packet) {
+  const size_t length = (packet[0] & 15u) * 4;
+  store16be(&packet[kIpChecksum], 0);
+  store16be(&packet[kIpChecksum], static_cast<uint16_t>(~slowSum(packet.data(), length)));
+}
+
+Bytes fragmentable(Bytes packet, uint16_t id) {
+  store16be(&packet[kIpFragment], 0);
+  store16be(&packet[kIpId], id);
+  sealHeader(packet);
+  return packet;
+}
+
 std::vector<Bytes> split(const Bytes& packet, std::vector<size_t> sizes) {
   std::vector<Bytes> pieces;
   size_t at = kIpHeader;
@@ -134,6 +154,18 @@ std::unique_ptr<Translator> make(const Config& from) { return Translator::create
 Result run(Translator& nat, Bytes& packet, uint64_t now, uint32_t tag) {
   const auto size = static_cast<uint32_t>(packet.size());
   return nat.translate({packet.data(), size, size, false}, tag, now);
+}
+
+Result send(Translator& nat, Bytes packet, uint64_t now) { return run(nat, packet, now); }
+
+End mapped(Translator& nat, End from, End to, uint64_t now) {
+  Bytes packet = udp(from, to);
+  return run(nat, packet, now).verdict == Verdict::Forwarded ? sourceOf(packet) : End{0, 0};
+}
+
+End delivered(Translator& nat, End from, End to, uint64_t now) {
+  Bytes packet = udp(from, to);
+  return run(nat, packet, now).verdict == Verdict::Forwarded ? destinationOf(packet) : End{0, 0};
 }
 
 }  // namespace napt::test

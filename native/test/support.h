@@ -41,6 +41,13 @@ Bytes echo(uint32_t from, uint32_t to, uint16_t id, bool reply = false);
 /// An ICMP error that quotes `octets` bytes of a packet.
 Bytes icmpError(uint32_t from, uint32_t to, uint8_t type, uint8_t code, const Bytes& about,
                 size_t octets = 28);
+/// A packet of any protocol around a transport header and what follows, DF set. Only its IPv4
+/// header checksum is computed.
+Bytes ipv4(uint8_t protocol, uint32_t from, uint32_t to, const Bytes& body);
+/// Computes the IPv4 header checksum anew.
+void sealHeader(Bytes& packet);
+/// Clears DF and sets the identification.
+Bytes fragmentable(Bytes packet, uint16_t id);
 /// Pieces of a packet; `sizes` are payload bytes, multiples of 8 but for the last.
 std::vector<Bytes> split(const Bytes& packet, std::vector<size_t> sizes);
 
@@ -67,5 +74,12 @@ inline void setAll(Behaviour (&behaviours)[kPortSpaces], Behaviour to) {
 std::unique_ptr<Translator> make(const Config& from);
 
 Result run(Translator& nat, Bytes& packet, uint64_t now = 0, uint32_t tag = 1);
+
+/// Sends a packet that need not be looked at afterwards.
+Result send(Translator& nat, Bytes packet, uint64_t now = 0);
+/// Where a UDP packet leaves from; port 0 if it is refused.
+End mapped(Translator& nat, End from, End to = kRemote, uint64_t now = 0);
+/// Where a UDP packet from outside arrives; port 0 if it is refused.
+End delivered(Translator& nat, End from, End to, uint64_t now = 0);
 
 }  // namespace napt::test

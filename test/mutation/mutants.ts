@@ -1,0 +1,830 @@
+// What the mutation run (run.ts) breaks, one at a time. `find` stands exactly once in its file.
+
+export interface Mutant {
+  /** What it breaks belongs to this. */
+  readonly concept: string;
+  /** What is wrong with it then. */
+  readonly name: string;
+  /** Under native/. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** Why nobody can tell; such a mutant is expected to survive. */
+  readonly equivalent?: string;
+}
+
+type Entry = [name: string, find: string, replace: string, equivalent?: string];
+
+const group = (concept: string, file: string, entries: Entry[]): Mutant[] =>
+  entries.map(([name, find, replace, equivalent]) => ({
+    concept,
+    name,
+    file,
+    find,
+    replace,
+    ...(equivalent === undefined ? {} : { equivalent }),
+  }));
+
+export const mutants: readonly Mutant[] = [
+  ...group("checksums", "packet/checksum.h", [
+    ["the last carry is lost", "sum = (sum & 0xffff) + (sum >> 16);\n  return", "return"],
+    ["the upper half is lost", "sum = (sum & 0xffffffff) + (sum >> 32);", "sum &= 0xffffffff;"],
+    ["a word's old value is added", "static_cast<uint16_t>(~from)", "static_cast<uint16_t>(from)"],
+    ["an address's old value is added", "static_cast<uint32_t>(~from)", "static_cast<uint32_t>(from)"],
+    ["the way back is the way out", "static_cast<Delta>(~d)", "d"],
+    ["the second change is lost", "static_cast<uint64_t>(a) + b", "static_cast<uint64_t>(a)"],
+    ["the TTL is taken as the high byte", "kTtlDelta = 0xfffe", "kTtlDelta = 0xfeff"],
+    ["a UDP checksum appears where there was none", "if (checksum == 0) return 0;", ""],
+    ["a UDP checksum vanishes", "updated == 0 ? uint16_t{0xffff} : updated", "updated"],
+    ["a partial checksum keeps the old addresses", "(field) + addressDelta", "(field)"],
+    ["the odd byte is not summed", "if (length != 0) sum += *p;", ""],
+    ["the last word is summed by half", "if (length >= 2)", "if (length > 2)"],
+  ]),
+
+  ...group("parse", "packet/ipv4.cpp", [
+    ["any version is IPv4", "p[0] >> 4 != 4 || ", ""],
+    ["a header may be too short", " || out.header < kIpHeader", ""],
+    ["a packet may be longer than its frame", "(out.total > packet.wire && !cut)", "false"],
+    ["a packet may end in its header", "out.total < out.header || ", ""],
+    ["a total of 0 is no packet", "if (out.total == 0) out.total = packet.wire;", ""],
+    [
+      "padding belongs to the packet",
+      "out.end = std::min(out.total, packet.length);",
+      "out.end = packet.length;",
+    ],
+    ["options are not in the header checksum", "sumBytes(p, out.header)", "sumBytes(p, kIpHeader)"],
+    ["fragments may end beyond 65,535", "> 65535u - kIpHeader", "> 131072u"],
+    ["a fragment may cover the TCP flags", "offset < kTcpHeader;", "offset < 8;"],
+    [
+      "a first fragment may be tiny",
+      "out.kind = out.first ? Kind::Tiny : Kind::Malformed;",
+      "out.kind = Kind::Malformed;",
+    ],
+    ["half a transport header will do", "whole < minimumHeader(out.protocol)", "whole < 4"],
+    [
+      "fragments of any protocol are carried",
+      "carried.has(out.protocol) ? Kind::Fragment : Kind::Other",
+      "Kind::Fragment",
+    ],
+    [
+      "ICMP errors may come in fragments",
+      "if (out.first && out.kind == Kind::IcmpError) out.kind = Kind::Malformed;",
+      "",
+    ],
+    ["an identifier may be cut off", "if (here < kIcmpId + 2)", "if (here < kIcmpId)"],
+    ["a window scale may be any", "std::min<uint8_t>(options[at + 2], 14)", "options[at + 2]"],
+    ["a NOP has a length", "if (kind == 1) {", "if (kind == 2) {"],
+    ["TCP options are data", "? whole - header : 0", "? whole - kTcpHeader : 0"],
+    ["a DCCP type is read with its X bit", "tcp[kDccpType] >> 1 & 15", "tcp[kDccpType] & 15"],
+  ]),
+  ...group("parse", "packet/ipv4.h", [
+    [
+      "Parameter Problem is no error",
+      "type == kTimeExceeded || type == kParameterProblem",
+      "type == kTimeExceeded",
+    ],
+    [
+      "an address mask request is no query",
+      "type == kTimestamp || type == kAddressMask;",
+      "type == kTimestamp;",
+    ],
+    ["SCTP's checksum covers addresses", "hasPorts(protocol) && protocol != kSctp", "hasPorts(protocol)"],
+  ]),
+
+  ...group("rewrite", "packet/rewrite.cpp", [
+    [
+      "the header checksum forgets the identification",
+      "delta += delta16(load<uint16_t>(p + kIpId), to.id);",
+      "",
+    ],
+    ["the TTL stays", "p[kIpTtl]--;", ""],
+    [
+      "the checksum of an ICMP message of zeros is 0",
+      "if (sumBytes(message, here) == 0) checksum = 0xffff;",
+      "",
+    ],
+    [
+      "a partial checksum is updated as a whole one",
+      "adjustPartial(checksum, addresses)",
+      "adjust(checksum, addresses)",
+    ],
+    [
+      "UDP-Lite may have no checksum",
+      "return protocol == kUdp || protocol == kUdpLite;",
+      "return protocol == kUdp;",
+    ],
+    ["half a checksum is written", "if (at + 2 <= here) {", "if (at < here) {"],
+    [
+      "a quoted header keeps its checksum",
+      "patch.write16(p + kIpChecksum, adjust(load<uint16_t>(p + kIpChecksum), addresses));",
+      "",
+    ],
+    [
+      "a quotation goes on into its padding",
+      "if (q.total >= q.header) q.end = std::min(q.end, q.total);",
+      "",
+    ],
+    [
+      "an error about an error is translated",
+      "!(isIcmpQuery(transport[0]) || isIcmpReply(transport[0]))",
+      "false",
+    ],
+    ["a quoted later fragment has ports", "if (laterFragment || !carried", "if (!carried"],
+    [
+      "a quoted TCP segment has no sequence number",
+      "out.hasSequence = q.protocol",
+      "out.hasSequence = false && q.protocol",
+    ],
+    ["an error keeps its checksum", "adjust(checksum, fold(patch.delta))", "checksum"],
+  ]),
+
+  ...group("TCP states", "nat/tcp.h", [
+    ["one ACK establishes", "(state & kTcpEstablished) != kTcpEstablished", "(state & kTcpEstablished) == 0"],
+    [
+      "one acknowledged FIN is time-wait",
+      "(state & kFinOutAcked) != 0 && ",
+      "(state & kFinOutAcked) != 0 || ",
+    ],
+    [
+      "half-closed is closing",
+      "finOut || finIn ? TcpPhase::HalfClosed",
+      "finOut || finIn ? TcpPhase::Closing",
+    ],
+    ["data beyond the window move it", "static_cast<int32_t>(end - s.edge[side]) <= 0", "true"],
+    ["windows are not scaled", "ack + (window << windowShift(scale))", "ack + window"],
+    [
+      "the fast path takes SYN, FIN and RST",
+      "(flags & (kTcpSpecial | kAck)) == kAck",
+      "(flags & kAck) == kAck",
+    ],
+    ["the fast path takes any state", "(s.state & ~kFromOutside) == kTcpEstablished", "true"],
+  ]),
+  ...group("TCP states", "nat/tcp.cpp", [
+    ["any RST counts", "if (!liberal && !isInWindow(s, side, segment)) return false;", ""],
+    ["liberal is strict about RST", "if (!liberal && !isInWindow", "if (!isInWindow"],
+    ["liberal is strict about FIN", "!seen || liberal || isInWindow", "!seen || isInWindow"],
+    ["a RST refreshes a closing session", "return shortens;", "return true;"],
+    ["a RST shortens an opening session", "if (shortens) s.timeout", "s.timeout"],
+    ["any FIN counts", "(segment.flags & kFin) != 0 && inWindow", "(segment.flags & kFin) != 0"],
+    [
+      "any ACK acknowledges the FIN",
+      "finBit(other)) != 0 && segment.ack == s.end[other]",
+      "finBit(other)) != 0",
+    ],
+    [
+      "any RST of one who never spoke counts",
+      "return (segment.flags & kAck) != 0 && segment.ack == s.end[other];",
+      "return true;",
+    ],
+    ["a stray SYN refreshes", "return false;  // a stray", "return true;  // a stray"],
+    ["a SYN reopens nothing", "if (syn && !ack && (phase", "if (false && (phase"],
+    ["a new attempt goes on with old numbers", "segment.sequence + spanOf(segment) != s.end[side]", "false"],
+    ["one side's window scale is enough", "s.scales = 0;  // both", ";  // both"],
+    ["the window of a SYN is scaled", "(segment.flags & kSyn) != 0 ? 0 : windowShift", "windowShift"],
+    ["a reset session stays reset", "if (!syn) s.state &= static_cast<uint8_t>(~kReset);", ""],
+    ["what was not sent yet is in flight", "isNotAfter(sequence, s.end[side]) && ", ""],
+    ["all that was ever sent is in flight", "isNotAfter(s.end[side] - 2 * window, sequence)", "true"],
+    ["one who never spoke has something in flight", "if ((s.flags & seenFlag(side)) == 0) return false;", ""],
+    ["a picked-up connection has no scale", "kUnknownScale << 4 | kUnknownScale", "0"],
+    [
+      "a picked-up connection believes any edge",
+      "scaleOf(s, other) == kUnknownScale ? s.end[side] + windowOf(s, other) : s.edge[side]",
+      "s.edge[side]",
+    ],
+    ["a SYN takes no sequence number", "((segment.flags & kSyn) != 0 ? 1 : 0)", "0"],
+  ]),
+  ...group("TCP states", "nat/slow_path.cpp", [
+    ["any segment from outside opens", "(segment.flags & (kSyn | kAck)) == kSyn", "true"],
+    ["pick-up can't be switched off", "if (midStream && ", "if (false && "],
+  ]),
+
+  ...group("DCCP", "nat/dccp.cpp", [
+    ["a stray Request refreshes", "if (wasOpen) return false;", ""],
+    ["any Reset refreshes", "return wasOpen || segment.type == kDccpClose;", "return true;"],
+    ["one side alone establishes", "(s.state & (kBoth | kEnding)) == kBoth", "(s.state & kBoth) != 0"],
+    ["a Reset is for good", "      s.state &= static_cast<uint8_t>(~kEnding);", ""],
+    ["a Close keeps the long timeout", "s.timeout = Timeout::DccpTransitory;", ""],
+    ["what is ending can't begin afresh", "if ((s.state & kEnding) != 0) s.state = 0;", ""],
+  ]),
+  ...group("SCTP", "nat/sctp.cpp", [
+    ["any tag counts", "if (tag != segment.tag) return false;", ""],
+    ["an INIT restarts an open association", "if (s.timeout == Timeout::SctpEstablished) return false;", ""],
+    [
+      "an INIT ACK tells no tag",
+      "case kSctpInitAck:\n      s.end[other] = segment.initTag;",
+      "case kSctpInitAck:",
+    ],
+    ["an ABORT keeps the long timeout", "s.timeout = Timeout::SctpTransitory;", ""],
+    ["one side alone establishes", "(s.state & kBoth) == kBoth", "(s.state & kBoth) != 0"],
+  ]),
+  ...group("SCTP", "nat/sctp.h", [["the T bit is not known", "(segment.flags & 1) != 0", "false"]]),
+  ...group("SCTP", "nat/bindings.cpp", [
+    [
+      "the tag tells no hosts apart",
+      "(s.protocol != kSctp || s.end[a.reflected ? kOut : kIn] == a.tag)",
+      "true",
+    ],
+  ]),
+  ...group("SCTP", "nat/slow_path.cpp", [
+    [
+      "a picked-up association gets no answer",
+      "if (head == kNone && parsed.protocol == kSctp)",
+      "if (false)",
+    ],
+  ]),
+  ...group("SCTP", "nat/session_life.cpp", [
+    ["an INIT's tag is not kept", "segment.known && segment.type == kSctpInit ? segment.initTag : 0", "0"],
+  ]),
+
+  ...group("mapping", "nat/bindings.h", [
+    [
+      "mapping is always endpoint-independent",
+      "return policy.mapping[space];",
+      "return Behaviour::EndpointIndependent;",
+    ],
+    ["mapping is TCP's for all", "return policy.mapping[space];", "return policy.mapping[0];"],
+  ]),
+  ...group("filtering", "nat/bindings.h", [
+    ["filtering is TCP's for all", "policy.filtering[space]", "policy.filtering[0]"],
+    [
+      "endpoint-independent filtering admits nobody",
+      "case Behaviour::EndpointIndependent:\n        return true;",
+      "case Behaviour::EndpointIndependent:\n        return false;",
+    ],
+    ["strict filtering admits all", "return isExpected(head, remote);", "return true;"],
+    [
+      "address-dependent filtering admits all",
+      "if (witness == nullptr) return false;",
+      "if (witness == nullptr) return true;",
+    ],
+    [
+      "a session that is due still permits",
+      "s.publicPort == swap16(e.port) && isLive(slot)",
+      "s.publicPort == swap16(e.port)",
+    ],
+  ]),
+  ...group("filtering", "nat/permits.h", [
+    [
+      "a permit goes with its first session",
+      "slot == Index::kNone || --permits_[slot].sessions != 0",
+      "slot == Index::kNone",
+    ],
+    [
+      "a permit is for all protocols",
+      "o) const {\n      return protocol == o.protocol && ",
+      "o) const {\n      return ",
+      "the protocol is in the hash as well: only a collision of 64 bits could tell",
+    ],
+  ]),
+  ...group("filtering", "nat/slow_path.cpp", [
+    [
+      "queries reach a mapped identifier",
+      "if (parsed.protocol == kIcmp && !isIcmpReply(parsed.icmpType)) return Reason::NoMapping;",
+      "",
+    ],
+    [
+      "a session opens another endpoint to its remote",
+      "if (own.address == e.address && own.port == e.port) return",
+      "return",
+    ],
+    [
+      "what outsiders send makes sessions",
+      "clash || inboundRefreshes_[sessions_[head].profile] == 0",
+      "clash",
+    ],
+    ["an unroutable source comes in", "isUnroutable(parsed.source) ||\n", "\n"],
+    [
+      "a spoofed own source comes in",
+      "const bool spoofed = !fromInside && (",
+      "const bool spoofed = fromInside && (",
+    ],
+    [
+      "unroutable destinations are mapped",
+      "if (fromInside && !isUnroutable(parsed.destination)) {",
+      "if (fromInside) {",
+    ],
+    [
+      "a reply needs no query",
+      "if (reply && (sessions_[slot].flags & kBothWays) == 0) return Reason::NoMapping;",
+      "",
+    ],
+    [
+      "inside traffic is translated",
+      "if (fromInside && inside_.contains(parsed.destination)) {",
+      "if (false) {",
+    ],
+    ["hairpinning can't be switched off", "!policyAt(parsed.source).hairpinning", "false"],
+    ["a TTL of 1 is forwarded", "packet.data[kIpTtl] <= (config_", "packet.data[kIpTtl] < (config_"],
+  ]),
+
+  ...group("ports", "nat/ports.cpp", [
+    ["parity is not kept", "wish.parity && sameParity", "false"],
+    ["parity is always kept", "wish.parity && sameParity", "sameParity"],
+    ["the class below 1024 is not kept", "wish.classes && sameClass", "false"],
+    ["ports are always preserved", "wish.preserve && wish.port >= low", "wish.port >= low"],
+    ["sequential order stands still", "if (port >= 0 && !wish.random)", "if (false)"],
+    ["random order is sequential", "if (random) {", "if (false) {"],
+    ["a search does not begin again below", "if (port < 0 && start > low)", "if (false)"],
+    ["the farther parity is next", "distance(port) < distance(best)", "distance(port) > distance(best)"],
+    ["a range may rest entirely", "std::min(config_.holdDownPorts, count / 8)", "config_.holdDownPorts"],
+    ["small ranges rest", " || count < kSmall", ""],
+    ["any number of ports rests", "std::min(config_.holdDownPorts, count / 8)", "count / 8"],
+    ["the longest at rest is not freed", "if (resting.count == most) set.add(resting.pop());", ""],
+    [
+      "rest begins anew with a new config",
+      "to.push(port, uint64_t{rest.since - 1} << 16)",
+      "to.push(port, now_)",
+    ],
+  ]),
+  ...group("ports", "nat/ports.h", [
+    ["nothing rests", "return config_.holdDown != 0 && space != kTcpSpace;", "return false;"],
+    [
+      "TCP's ports rest",
+      "return config_.holdDown != 0 && space != kTcpSpace;",
+      "return config_.holdDown != 0;",
+    ],
+    ["ports rest half the time", "<< 16) + config_.holdDown)", "<< 16) + config_.holdDown / 2)"],
+    ["a word's last port hides its group", "if (word == 0) summary_", "summary_"],
+    [
+      "free ports beyond the range are found",
+      "return port <= to ? static_cast<int32_t>(port) : -1;",
+      "return static_cast<int32_t>(port);",
+    ],
+    ["a shared port need not suit", "(!parity || ((port ^ other) & 1) == 0)", "true"],
+  ]),
+  ...group("ports", "nat/bindings.cpp", [
+    ["forwards' ports are handed out", "pool_.withhold(space, address, f.outsidePort);", ""],
+    [
+      "preserving is not insisted on",
+      ": port.preserve && inRange ? PortQuality::Same",
+      ": port.preserve && inRange ? PortQuality::ClassAndParity",
+    ],
+    [
+      "contiguity goes the wrong way",
+      "(key.insidePort() & kOne) != 0 ? 1 : -1",
+      "(key.insidePort() & kOne) != 0 ? -1 : 1",
+    ],
+    [
+      "contiguity may leave the range",
+      "if (port < range.low || port > range.high) return -1;",
+      "",
+      "ports outside the range are never free, which is asked next",
+    ],
+    [
+      "contiguity leaves no room for the sibling",
+      "if (pool_.isFree(space, {number, neighbour})) break;",
+      "break;",
+    ],
+    ["nothing is contiguous", "if (beside >= 0) return beside;", ""],
+    [
+      "rest is forgotten with a new config",
+      "if (now < addresses_.pool()) pool_.adoptResting",
+      "if (false) pool_.adoptResting",
+    ],
+    [
+      "endpoint-dependent mapping never shares",
+      "if (sharing) return wish.ideal ? -1 : sharedPort",
+      "if (sharing) return true ? -1 : sharedPort",
+    ],
+    [
+      "ports are shared while there are free ones",
+      "if (sharing && port.preserve && inRange && canShare",
+      "if (sharing && inRange && canShare",
+    ],
+    [
+      "one remote may have two behind a port",
+      "return findShared(arrival, mapping) == kNone;",
+      "return true;",
+    ],
+    ["both kinds of sharing mix", "if ((value & kKinds) != kind) return false;", ""],
+    ["a shared port is any", "if (port.suits(candidate)) return candidate;", "return candidate;"],
+    [
+      "a shared port comes free with its first binding",
+      "sharing && (entry & kCount) > 1 ? entry - 1 : 0",
+      "0",
+    ],
+  ]),
+  ...group("ports", "nat/bindings.h", [
+    [
+      "endpoint-independent mapping shares",
+      "return policy.overloading && mappingOf",
+      "return policy.overloading || mappingOf",
+    ],
+  ]),
+
+  ...group("pooling", "nat/bindings.cpp", [
+    [
+      "hosts crowd on one address",
+      "hostsPaired_[a] < hostsPaired_[best]",
+      "hostsPaired_[a] > hostsPaired_[best]",
+    ],
+    [
+      "the better of two is the worse",
+      "hostsPaired_[one] <= hostsPaired_[two]",
+      "hostsPaired_[one] > hostsPaired_[two]",
+    ],
+    ["hard pairing is soft", "if (pooling == Pooling::Paired || wish.ideal)", "if (wish.ideal)"],
+    [
+      "soft pairing leaves too soon",
+      "if (pooling == Pooling::Paired || wish.ideal)",
+      "if (pooling == Pooling::Paired)",
+    ],
+    ["soft pairing is hard", "if (pooling == Pooling::Paired || wish.ideal)", "if (true)"],
+    [
+      "a pairing is for good",
+      "if (host.pooled == 0 && config_.deterministic.portsPerHost == 0) unpair(host);",
+      "",
+    ],
+  ]),
+
+  ...group("port blocks", "nat/port_blocks.cpp", [
+    [
+      "a host gets one block more",
+      "return has < config_.blocksPerHost;",
+      "return has <= config_.blocksPerHost;",
+    ],
+    ["the fixed block counts", "if (!blocks_[link - 1].fixed) has++;", "has++;"],
+    ["blocks never rest", "if (config_.blockHold == 0) {", "if (true) {"],
+    ["blocks rest too long", "since >= config_.blockHold", "since > config_.blockHold"],
+    [
+      "no word of a released block",
+      "log.add({now_, host.address, outside, block.low, block.high, false});",
+      "",
+    ],
+    [
+      "a deterministic host is the next one",
+      "number += inside - range.first;",
+      "number += inside - range.first + 1;",
+    ],
+    ["hosts of earlier prefixes don't count", "number += range.count;", ""],
+    [
+      "hosts of the second address are beyond it",
+      "number % d.hostsPerAddress * d.portsPerHost",
+      "number * d.portsPerHost",
+    ],
+    [
+      "blocks of others are claimed",
+      " || owners_[at(e.address, number)] != 0) return false;",
+      ") return false;",
+    ],
+  ]),
+  ...group("port blocks", "nat/port_blocks.h", [
+    ["blocks lie in the fixed ranges", ".low + d.portsPerHost * d.hostsPerAddress", ".low"],
+    ["a fixed block goes with its last binding", "bindings == 0 && !blocks_[slot].fixed", "bindings == 0"],
+    ["a block has several owners", "owners_[at(address, number)] == 0 && hasPort", "hasPort"],
+    ["a block of a forward's port alone is given", "== 0 && hasPort(low, low + size_ - 1)", "== 0"],
+    ["a block is never taken back", "if (--blocks_[slot].bindings == 0 && ", "if (false && "],
+  ]),
+  ...group("port blocks", "nat/block_log.h", [["events are told twice", "    count_ = 0;\n", ""]]),
+
+  ...group("bindings", "nat/bindings.cpp", [
+    [
+      "a port forgets its binding with its first session",
+      "map_.at(space, e) = next;",
+      "map_.at(space, e) = 0;",
+    ],
+    [
+      "a mapping is lost with its first session",
+      "if (keyed && findDynamic(Key::of(sessions_[first])",
+      "if (false && findDynamic(Key::of(sessions_[first])",
+    ],
+    [
+      "a session in the middle breaks the list",
+      "sessions_.links(links.bindingPrevious - 1).bindingNext = links.bindingNext;",
+      "",
+    ],
+    [
+      "the third session breaks the list",
+      "sessions_.links(first.bindingNext - 1).bindingPrevious = slot + 1;",
+      "",
+    ],
+    ["permits stay", "if (needsPermits(s)) permits_.remove(", "if (false) permits_.remove("],
+    ["a port is never given back", "if (entry == 0) pool_.give(space, e);", ""],
+    ["a taken port stays free", "if (entry == 0) pool_.take(space, e);", ""],
+  ]),
+  ...group("reconfigure", "nat/bindings.cpp", [
+    [
+      "ports outside the new range stay",
+      "if (e.port < range.low || e.port > range.high) return false;",
+      "",
+      "the pool has no such ports: isFree refuses them, next",
+    ],
+    [
+      "another's endpoint is taken over",
+      "if (head.inside != session.inside || head.insidePort != session.insidePort) return false;",
+      "",
+    ],
+    [
+      "a host is taken over on two addresses",
+      "if (paired && host.isPaired && host.paired != e.address) return false;",
+      "",
+    ],
+  ]),
+  ...group("reconfigure", "nat/session_life.cpp", [
+    ["sessions with inside remotes stay", "inside_.contains(was.remote) || ", ""],
+    ["sessions of hosts outside stay", "!inside_.contains(was.inside) ||", ""],
+    ["sessions of a protocol switched off stay", " || !config_.protocols.has(was.protocol)", ""],
+    ["sessions with exempt remotes stay", " || exempt || ", " || "],
+    [
+      "what is configured now does not win",
+      "if (!permanent && (configured || forward != nullptr || staticNow)) return false;",
+      "",
+    ],
+    [
+      "sessions keep their old policy",
+      "adopted.profile = profileOf(was.inside, was.protocol, was.remotePort);",
+      "",
+    ],
+    ["their age is lost", "now.created = links.created;", ""],
+    ["their counters lose the carry", "now.packetCarry[side] = links.packetCarry[side];", ""],
+    ["time begins again", "now_ = old.now_;", ""],
+    ["held fragments are lost", "store_ = std::move(old.store_);", ""],
+  ]),
+
+  ...group("hosts", "nat/bindings.cpp", [
+    ["one binding more", "used[0] < limits[0]", "used[0] <= limits[0]"],
+    ["no limit by protocol", "(limits[own] == 0 || used[own] < limits[own])", "true"],
+    ["bindings count for ever", "used[0] += more ? 1u : ~0u;", "used[0] += more ? 1u : 0u;"],
+    [
+      "new sessions of a host are not counted",
+      "if (rate != 0) hosts.quota(slot).sessions.count(rate, now_);",
+      "",
+    ],
+  ]),
+  ...group("hosts", "nat/bindings.h", [
+    ["one session more", "host.sessions < limit", "host.sessions <= limit"],
+  ]),
+  ...group("hosts", "nat/hosts.h", [
+    ["the burst is one more", "(burst - 1) * (kSecond / rate)", "burst * (kSecond / rate)"],
+    ["idle time is saved up", "(due_ < now ? now : due_)", "due_"],
+    ["a host's slot is lost", "    free_ = slot + 1;\n  }\n\n  uint64_t hash", "  }\n\n  uint64_t hash"],
+  ]),
+  ...group("hosts", "nat/session_life.cpp", [
+    ["new sessions in all are not counted", "sessionRate_.count(config_.sessionRate, now_);", ""],
+  ]),
+  ...group("hosts", "nat/addresses.h", [
+    ["the last prefix counts", "prefixes[*open.begin()]", "prefixes[*open.rbegin()]"],
+    [
+      "the last address of a prefix is outside",
+      "uint64_t{p.network | ~p.mask} + 1",
+      "uint64_t{p.network | ~p.mask}",
+    ],
+    ["neighbours have one policy", "ranges_.back().policy == range.policy &&", ""],
+    ["what lies before a prefix is inside", "&& a >= ranges_[low].low", ""],
+    ["loopback is routed", "first == 127 || ", ""],
+    ["multicast is routed", "first >= 224", "first >= 240"],
+  ]),
+
+  ...group("timers", "nat/timers.h", [
+    [
+      "what lies far ahead is never handed down",
+      "(8 * level)) - 1)) != 0) continue;",
+      "(8 * level)) - 1)) != 0 || true) continue;",
+    ],
+    ["the next round begins a round late", "return (round + 1) <<", "return (round + 2) <<"],
+    ["there is no budget", "if (budget == 0) return;", ""],
+    ["what is overdue is filed in the past", "if (tick < tick_) tick = tick_;", ""],
+    ["a moved deadline ends a session", "if (deadline <= now) {", "if (true) {"],
+    ["the first of a slot can't be removed", "heads_[links.timerPrevious & ~kHead] = links.timerNext;", ""],
+    ["a tick begins late", "return now >> kTickShift > tick_;", "return false;"],
+    ["a slot in use looks empty", "used_[level][slot / 64] |= uint64_t{1} << (slot % 64);", ""],
+  ]),
+  ...group("timers", "nat/translator.h", [
+    ["sessions live a moment longer", "deadlineOf(slot) > now_", "deadlineOf(slot) >= now_"],
+  ]),
+  ...group("timers", "nat/session_life.cpp", [
+    ["what is due does not make room", "sweep(now_, kBudget);", ""],
+    ["a rule's last port is not in it", "port <= rule.high", "port < rule.high"],
+    ["a rule is for all protocols", "rule.protocol == protocol && ", ""],
+    [
+      "inbound packets always refresh",
+      "return side == kOut || inboundRefreshes_",
+      "return true || inboundRefreshes_",
+    ],
+    [
+      "a shorter timeout is found late",
+      "if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) {",
+      "if (false) {",
+    ],
+    [
+      "a session that is due is used",
+      "const uint32_t slot = sessions_.find(key);\n  if (slot == kNone || isLive(slot)) return slot;",
+      "const uint32_t slot = sessions_.find(key);\n  return slot;",
+    ],
+    [
+      "a hairpinned session is not marked",
+      "!= PublicAddresses::kNone) s.flags |= kHairpinned;",
+      "!= PublicAddresses::kNone) s.flags |= 0;",
+    ],
+    ["UDP has ICMP's timeout", "return Timeout::Udp;", "return Timeout::Icmp;"],
+    [
+      "an opening connection counts as established",
+      "return Timeout::TcpOpening;",
+      "return Timeout::TcpEstablished;",
+    ],
+  ]),
+  ...group("counters", "nat/session_table.h", [
+    [
+      "packets stop at 65,536",
+      "if (++s.packets[side] == 0) links_[slot].packetCarry[side]++;",
+      "++s.packets[side];",
+    ],
+    ["bytes stop at 4 GiB", "if (s.bytes[side] < bytes) links_[slot].byteCarry[side]++;", ""],
+  ]),
+
+  ...group("ICMP errors", "nat/icmp_errors.cpp", [
+    ["a wrong checksum is fine", "if (here == whole && sumBytes", "if (false && sumBytes"],
+    ["a 1:1 sender hides behind the NAT", "mapped ? sender.address : e.address", "e.address"],
+    ["any sequence number will do", "!isInFlight(sessions_[slot], sentBy, quoted.sequence)", "false"],
+    ["liberal is strict", "!bindings_.policyOf(sessions_[slot]).tcpLiberal &&", ""],
+    ["the window of the wrong side", "sentBy = kIn;", "sentBy = kOut;"],
+    [
+      "errors pass about remotes never spoken to",
+      "if (slot == kNone && !permanent) return Reason::IcmpNoSession;",
+      "",
+    ],
+    [
+      "an error about another endpoint's session passes",
+      "if (taken.address != e.address || taken.port != e.port) slot = kNone;",
+      "",
+    ],
+    ["the sender is not hidden", "outer.source = addresses_", "addresses_"],
+    ["a quoted query's identifier stays, inbound", "if (protocol == kIcmp) to.destinationPort = port;", ""],
+    ["a quoted query's identifier stays, outbound", "if (protocol == kIcmp) to.sourcePort = port;", ""],
+    [
+      "an error keeps its identification",
+      "if (route.direction != Direction::Inbound) outer.id = ",
+      "if (false) outer.id = ",
+    ],
+  ]),
+  ...group("originated errors", "nat/icmp_origin.cpp", [
+    ["errors are answered", "parsed.kind == Kind::IcmpError || ", ""],
+    ["later fragments are answered", "parsed.kind == Kind::Fragment ||", ""],
+    ["unroutable sources are answered", "isUnroutable(parsed.source) || ", ""],
+    ["there is no limit of rate", "icmpErrors_.count(config_.icmpErrorRate, now_);", ""],
+    ["a SYN is answered a second too soon", "kAnswerAfter = 6 * kSecond", "kAnswerAfter = 5 * kSecond"],
+    ["a simultaneous open is answered", "store_[link].length = 0;", ""],
+    ["an ACK forgets a waiting SYN", "if (s.protocol == kTcp && (segment.flags & kSyn) == 0) return;", ""],
+    ["any number of SYNs waits", "unanswered_.size() >= kMostUnanswered", "false"],
+    ["errors are too large", "kLargest = 576", "kLargest = 1500"],
+    ["the class of service is lost", "tos & 0xfc", "0"],
+    ["the ports are not compared", "load<uint16_t>(p + header + 2) == s.publicPort", "true"],
+  ]),
+  ...group("originated errors", "nat/slow_path.cpp", [
+    [
+      "time exceeded always goes inside",
+      "kTimeExceeded, 0, route.direction != Direction::Inbound, tag",
+      "kTimeExceeded, 0, true, tag",
+    ],
+    [
+      "refused hosts are told of a network",
+      "kAdministrativelyProhibited = 13",
+      "kAdministrativelyProhibited = 0",
+    ],
+    [
+      "outsiders are told of limits",
+      "if (route.direction != Direction::Inbound) {\n      originate",
+      "{\n      originate",
+    ],
+    ["SYN-ACKs and RSTs wait for an answer", "(segment.flags & (kSyn | kAck | kRst)) == kSyn", "true"],
+  ]),
+
+  ...group("fragments", "nat/fragment_path.cpp", [
+    [
+      "datagrams live a moment longer",
+      "now_ - oldest->began >= config_.fragmentTimeout",
+      "now_ - oldest->began > config_.fragmentTimeout",
+    ],
+    [
+      "a refused copy undoes the accepted one",
+      "if (datagram->state == DatagramState::Translated) return;",
+      "",
+    ],
+    ["any number waits", "stats.packetsHeld < config_.fragmentLimit && ", ""],
+    ["what follows a refused one waits", "datagram->state = DatagramState::Refused;", ""],
+    ["the first one's translation is forgotten", "datagram->to = to;", ""],
+    [
+      "released fragments go the wrong way",
+      "stored.toInside = datagram->toInside;",
+      "stored.toInside = !datagram->toInside;",
+    ],
+    ["released fragments are not translated", "if (!exempt) rewriteHeader(", "if (false) rewriteHeader("],
+    ["a flood of datagrams is not bounded", "if (fragments_.full()) endDatagram", "if (false) endDatagram"],
+    ["a dead fragment is not counted", "stats.drops[static_cast<uint32_t>(reason)]++;", ""],
+    ["the caller hears nothing of dead ones", "stored.origin = Origin::Discarded;", ""],
+  ]),
+  ...group("fragments", "nat/fragments.h", [
+    ["the identification does not matter", "p.id, p.protocol}", "uint16_t{0}, p.protocol}"],
+    ["the protocol does not matter", "p.id, p.protocol}", "p.id, uint8_t{0}}"],
+    ["the list of ages breaks", "(d.newer != 0 ? datagrams_[d.newer - 1].older : newest_) = d.older;", ""],
+  ]),
+  ...group("IP identification", "nat/identification.h", [
+    ["a host's own repetition is replaced", "use.host != host && ", ""],
+    ["two hosts may use one at once", "kLifetime = 120'000'000'000", "kLifetime = 0"],
+    ["an identification is taken for ever", "time - use.time <= (kLifetime >> 27)", "true"],
+    ["it is one for all protocols", "id | uint64_t{protocol} << 16", "id"],
+    [
+      "the latest use is forgotten first",
+      "time - use.time > time - oldest->time",
+      "time - use.time < time - oldest->time",
+    ],
+  ]),
+  ...group("IP identification", "nat/slow_path.cpp", [
+    ["atomic packets are renumbered", "if (isAtomic(packet)) return parsed.id;", ""],
+    ["nothing is renumbered", "if (outbound != kNone) to.id = ", "if (false) to.id = "],
+  ]),
+
+  ...group("eviction", "nat/eviction.cpp", [
+    ["established connections may go", "(s.state & kTcpEstablished) == kTcpEstablished", "false"],
+    ["half-open connections are safe", "(s.state & kTcpEstablished) == kTcpEstablished", "true"],
+    ["answered flows may go", "(s.packets[kIn] | links.packetCarry[kIn]) != 0", "false"],
+    ["one-way flows are safe", "(s.packets[kIn] | links.packetCarry[kIn]) != 0", "true"],
+    ["open DCCP and SCTP may go", "(s.state & 3) == 3", "false"],
+    [
+      "the latest goes",
+      "s.last < sessions_[oldest].last) oldest = evictionHand_",
+      "s.last > sessions_[oldest].last) oldest = evictionHand_",
+    ],
+    ["a binding of several sessions goes", " || sessions_.links(entry - 1).bindingNext != 0", ""],
+    ["its port rests", "bindings_.hurry(space, address);", ""],
+    [
+      "evicted sessions are not counted",
+      "removeSession(oldest, stats.sessionsEvicted);\n  bindings_",
+      "removeSession(oldest, stats.sessionsDeleted);\n  bindings_",
+    ],
+  ]),
+  ...group("eviction", "nat/session_life.cpp", [["it can't be switched off", "!config_.evict || ", ""]]),
+
+  ...group("exemptions", "nat/exemptions.h", [
+    ["a rule is for all protocols", "rule.protocol != 0 && rule.protocol != protocol", "false"],
+    ["a rule's last port is not in it", "swap16(port) <= rule.high", "swap16(port) < rule.high"],
+    ["a later fragment is not exempt", "if (!portKnown && hasPorts(protocol)) result = Exempt::Unknown;", ""],
+    [
+      "a prefix is an address",
+      "(address & rule.mask) != (rule.network & rule.mask)",
+      "address != rule.network",
+    ],
+  ]),
+  ...group("exemptions", "nat/slow_path.cpp", [
+    ["errors are judged by their sender", "if (parsed.kind == Kind::IcmpError) {", "if (false) {"],
+    ["the way back is not exempt", "fromInside || toInside ? exemption", "fromInside ? exemption"],
+    [
+      "the rest of an exempt datagram waits",
+      "} else if (parsed.first && !exemptions_.empty()) {",
+      "} else if (false) {",
+    ],
+  ]),
+
+  ...group("batch", "nat/translator.cpp", [
+    ["a TTL of 1 is taken", "p[kIpTtl] < 2 || ", ""],
+    ["fragments are taken", "(fragment & kFragmentMask) != 0 || ", ""],
+    ["headers with options are taken", "p[0] != 0x45 || ", ""],
+    ["cut packets are taken", "total > lane.length || ", ""],
+    ["packets too short are taken", "total < least ||", ""],
+    ["a wrong header checksum is taken", "if (fold(sum) != 0xffff) return;", ""],
+    [
+      "other transports are taken",
+      "portSpace(protocol) > portSpace(kIcmp)",
+      "portSpace(protocol) == kNoPortSpace",
+    ],
+    ["ICMP errors are taken", "if (!isIcmpQuery(lane.icmpType) && !isIcmpReply(lane.icmpType)) return;", ""],
+    ["a spoofed own source is taken", "if ((s.flags & kHairpinned) != 0) return false;", ""],
+    [
+      "a session that is due is used, outbound",
+      "!nat.isLive(slot) || !track(lane, s, kOut)",
+      "!track(lane, s, kOut)",
+    ],
+    [
+      "a session that is due is used, inbound",
+      "!nat.isLive(slot) || !track(lane, s, kIn)",
+      "!track(lane, s, kIn)",
+    ],
+    [
+      "inbound packets always refresh",
+      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) s.last",
+      "s.last",
+    ],
+    [
+      "inbound packets never refresh",
+      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) s.last",
+      "if (false) s.last",
+    ],
+    ["the candidate is not compared", "!matches(s, lane.key) || ", ""],
+    ["replies go out", "isIcmpQuery(lane.icmpType) == (side == kOut)", "true"],
+    [
+      "a session answers at any public endpoint",
+      "if (s->protocol != protocol || s->publicPort != port || s->address != lane.own) return false;",
+      "",
+    ],
+    ["a partial checksum is updated as a whole one", "if (lane.partial) {", "if (false) {"],
+    ["a UDP checksum appears where there was none", "after = udp && before == 0 ? uint16_t{0} : after;", ""],
+    ["a UDP checksum vanishes", "after = udp && after == 0 ? uint16_t{0xffff} : after;", ""],
+    ["a TCP header may be any length", " || header < kTcpHeader || header > whole", ""],
+    ["a descriptor may point outside", "size <= length - offset", "true"],
+    ["all packets come at once", "lane.now = base + shared.delay;", "lane.now = base;"],
+    ["nothing is renumbered", "if (!lane.keepsId) {", "if (false) {"],
+    ["a TTL stays", "p[kIpTtl] - (nat.config_.decrementTtl ? 1 : 0)", "p[kIpTtl]"],
+    ["all count as TCP", "protocols[portSpace(s.protocol)]++;", "protocols[0]++;"],
+    ["it does not pay for the sweep", "nat.sweepCredit_ += Translator::kSweepPerPacket;", ""],
+  ]),
+];
