@@ -57,6 +57,10 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
     result.reason = quotedInbound(quoted, inner, receiver);
     if (result.reason != Reason::None) return result;
     outer.destination = inner.source;
+    const Parsed& q = quoted.parsed;
+    if (!quoted.atomic) {
+      inner.id = identifications_.original(q.id, inner.source, q.source, q.destination, q.protocol);
+    }
     if (receiver != kNone) {
       slot = receiver;
       sentBy = kOut;

@@ -3,7 +3,8 @@
 // Behind one public address two inside hosts may send datagrams with the same identification to
 // the same remote; if those can be fragmented, the receiver could mix their pieces. A bounded
 // table remembers who used an identification last; only where another host used it within a
-// datagram's lifetime is it replaced. Atomic datagrams (DF set, not a fragment) are left alone.
+// datagram's lifetime is it replaced, and the original kept beside it for ICMP errors that quote
+// the datagram (RFC 5508, REQ-4a). Atomic datagrams (DF set, not a fragment) are left alone.
 #pragma once
 
 #include "nat/index.h"
@@ -20,12 +21,26 @@ class Identifications {
   /// The identification to send for a datagram of `host` (all in network order).
   uint16_t assign(uint16_t id, uint32_t host, uint32_t publicAddress, uint32_t remote,
                   uint8_t protocol, uint64_t now, Random& random) {
-    if (claim(id, host, publicAddress, remote, protocol, now)) return id;
+    const auto claims = [&](uint16_t sent) {
+      return claim(hash(sent, publicAddress, remote, protocol), id, host, now);
+    };
+    if (claims(id)) return id;
     for (int tries = 0; tries < 8; tries++) {
       const auto other = static_cast<uint16_t>(random.next());
-      if (claim(other, host, publicAddress, remote, protocol, now)) return other;
+      if (claims(other)) return other;
     }
     return static_cast<uint16_t>(random.next());
+  }
+
+  /// The identification that `host` had given to what it last sent with `sent`; `sent` itself where
+  /// that isn't known.
+  uint16_t original(uint16_t sent, uint32_t host, uint32_t publicAddress, uint32_t remote,
+                    uint8_t protocol) const {
+    const uint64_t hashed = hash(sent, publicAddress, remote, protocol);
+    for (const Use& use : sets_[hashed % kSets].ways) {
+      if (use.isOf(hashed) && use.host == host) return use.original();
+    }
+    return sent;
   }
 
  private:
@@ -34,30 +49,37 @@ class Identifications {
   static constexpr uint64_t kLifetime = 120'000'000'000;
 
   struct Use {
-    uint64_t key;
-    uint32_t host, time;  // time in units of 2^27 ns
+    uint64_t word;        // 48 bits of the hash; below them the identification that the host gave
+    uint32_t host, time;  // time in units of 2^27 ns, 0: never
+
+    bool isOf(uint64_t hashed) const { return (word ^ hashed) >> 16 == 0; }
+    uint16_t original() const { return static_cast<uint16_t>(word); }
   };
   /// A cache line: the last uses whose keys fall together.
   struct alignas(64) Set {
     Use ways[kWays];
   };
 
-  bool claim(uint16_t id, uint32_t host, uint32_t publicAddress, uint32_t remote, uint8_t protocol,
-             uint64_t now) {
-    const uint64_t key =
-        hash128(remote | uint64_t{publicAddress} << 32, id | uint64_t{protocol} << 16, key_);
-    Set& set = sets_[key % kSets];
-    const auto time = static_cast<uint32_t>(now >> 27);
+  uint64_t hash(uint16_t sent, uint32_t publicAddress, uint32_t remote, uint8_t protocol) const {
+    return hash128(remote | uint64_t{publicAddress} << 32, sent | uint64_t{protocol} << 16, key_);
+  }
+
+  /// Takes an identification for a datagram that `host` had given `original`, unless another
+  /// datagram went out with it lately.
+  bool claim(uint64_t hashed, uint16_t original, uint32_t host, uint64_t now) {
+    Set& set = sets_[hashed % kSets];
+    const auto time = static_cast<uint32_t>((now >> 27) + 1);
     Use* oldest = &set.ways[0];
     for (Use& use : set.ways) {
-      if (use.key == key) {
-        if (use.host != host && time - use.time <= (kLifetime >> 27)) return false;
+      if (use.isOf(hashed)) {
+        const bool same = use.host == host && use.original() == original;
+        if (!same && time - use.time <= (kLifetime >> 27)) return false;
         oldest = &use;
         break;
       }
       if (time - use.time > time - oldest->time) oldest = &use;
     }
-    *oldest = {key, host, time};
+    *oldest = {(hashed & ~uint64_t{0xffff}) | original, host, time};
     return true;
   }
 

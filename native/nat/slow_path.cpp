@@ -11,11 +11,6 @@ namespace napt {
 namespace {
 constexpr uint32_t kNone = SessionTable::kNone;
 
-bool isAtomic(const PacketView& packet) {
-  return (load<uint16_t>(packet.data + kIpFragment) & (kFragmentMask | kDontFragment)) ==
-         kDontFragment;
-}
-
 /// Whether the transport has connections, which only some packets can begin.
 constexpr bool isConnected(uint8_t protocol) {
   return protocol == kTcp || protocol == kDccp || protocol == kSctp;
@@ -227,7 +222,7 @@ Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, const
 /// The identification that a packet leaves with (RFC 6864).
 uint16_t Translator::outboundId(const PacketView& packet, const Parsed& parsed,
                                 const Endpoints& to) {
-  if (isAtomic(packet)) return parsed.id;
+  if (isAtomic(packet.data)) return parsed.id;
   return identifications_.assign(parsed.id, parsed.source, to.source, to.destination,
                                  parsed.protocol, now_, random_);
 }

@@ -39,6 +39,11 @@ constexpr uint32_t kIcmpChecksum = 2, kIcmpId = 4, kIcmpHeader = 8;
 constexpr uint16_t kDontFragment = 0x0040;
 constexpr uint16_t kFragmentMask = 0xff3f;  // more-fragments and the offset
 
+/// Whether a packet neither is a fragment nor may become one (RFC 6864, section 4).
+inline bool isAtomic(const uint8_t* header) {
+  return (load<uint16_t>(header + kIpFragment) & (kFragmentMask | kDontFragment)) == kDontFragment;
+}
+
 enum TcpFlag : uint8_t { kFin = 1, kSyn = 2, kRst = 4, kAck = 16 };
 
 enum IcmpType : uint8_t {

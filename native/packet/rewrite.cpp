@@ -91,6 +91,7 @@ Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyCh
     q.sourcePort = q.destinationPort = load<uint16_t>(transport + kIcmpId);
   } else if (hasPorts(q.protocol)) {
     if (here < 4) return out;
+  out.atomic = isAtomic(p);
     q.sourcePort = load<uint16_t>(transport);
     q.destinationPort = load<uint16_t>(transport + 2);
     if (q.protocol == kSctp && here >= kSctpTag + 4) q.tag = load32be(transport + kSctpTag);
@@ -130,7 +131,9 @@ void rewriteQuoted(const PacketView& packet, const Parsed& parsed, const Quoted&
       combine(delta32(q.source, to.source), delta32(q.destination, to.destination));
   patch.write32(p + kIpSource, to.source);
   patch.write32(p + kIpDestination, to.destination);
-  patch.write16(p + kIpChecksum, adjust(load<uint16_t>(p + kIpChecksum), addresses));
+  patch.write16(p + kIpId, to.id);
+  patch.write16(p + kIpChecksum,
+                adjust(load<uint16_t>(p + kIpChecksum), addresses + delta16(q.id, to.id)));
 
   const uint32_t at = checksumOffset(q.protocol);
   const bool hasChecksum = at + 2 <= here;

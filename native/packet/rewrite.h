@@ -35,14 +35,16 @@ struct Quoted {
   Parsed parsed;      // `end` bounds what may be read, extensions (RFC 4884) excluded
   bool hasSequence;   // TCP
   uint32_t sequence;  // host order
+  bool atomic;        // never fragmented (RFC 6864, section 4)
 };
 
 /// Looks at the quotation in an ICMP error (`parsed` is the error's own header).
 Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyChecksum,
                    const Protocols& carried);
 
-/// Writes the quoted packet's endpoints and the checksums that they are part of: its own two, as
-/// far as quoted, and the error's. Nothing else changes (RFC 5508, REQ-4, REQ-5; RFC 4884).
+/// Writes the quoted packet's endpoints and identification, and the checksums that they are part
+/// of: its own two, as far as quoted, and the error's. Nothing else changes (RFC 5508, REQ-4,
+/// REQ-5; RFC 4884).
 void rewriteQuoted(const PacketView& packet, const Parsed& parsed, const Quoted& quoted,
                    const Endpoints& to);
 

@@ -578,5 +578,5 @@ function textOf({ binding, remote }: { binding: Binding; remote: Endpoint }): st
 }
 
 function engineText(session: EngineSession): string {
-  return sessionText(session.protocol, session.inside, session.public, session.remote);
+  return sessionText(session.protocol as Protocol, session.inside, session.public, session.remote);
 }
