@@ -10,8 +10,10 @@ Result Translator::fragment(const PacketView& packet, const Parsed& parsed, cons
   Datagram* datagram = fragments_.find(key);
   Result result;
   if (datagram != nullptr && datagram->state == DatagramState::Translated) {
+    result.reason = obstacle_;
+    if (obstacle_ != Reason::None) return result;
     rewriteHeader(packet, datagram->to, config_.decrementTtl);
-    result.verdict = Verdict::Forwarded;
+    result.verdict = send(packet, parsed, datagram->toInside);
     return result;
   }
   if (datagram != nullptr && datagram->state == DatagramState::Exempt) {
@@ -53,7 +55,7 @@ void Translator::firstFragment(const Parsed& parsed, const Route& route, const R
   Datagram* datagram = fragments_.find(key);
   if (datagram == nullptr) datagram = &beginDatagram(key);
   const bool exempt = result.verdict == Verdict::Passed;
-  if (result.verdict != Verdict::Forwarded && !exempt) {
+  if (result.verdict == Verdict::Dropped) {
     // A refused copy can't undo what an accepted one allowed.
     if (datagram->state == DatagramState::Translated) return;
     datagram->state = DatagramState::Refused;
@@ -64,18 +66,38 @@ void Translator::firstFragment(const Parsed& parsed, const Route& route, const R
   datagram->to = to;
   if (!exempt) datagram->toInside = route.direction != Direction::Outbound;
   while (!datagram->waiting.empty()) {
-    const uint32_t link = datagram->waiting.pop(store_);
-    StoredPacket& stored = store_[link];
-    if (!exempt) rewriteHeader(store_.view(link), to, config_.decrementTtl);
-    stored.at = now_;
-    stored.cause = tag_;
-    stored.toInside = datagram->toInside;
-    outbox_.push(store_, link);
-    stats.packetsHeld--;
-    stats.packetsOut++;
-    if (exempt) stats.packetsPassed++;
-    stats.bytesOut += stored.length;
+    release(datagram->waiting.pop(store_), *datagram);
   }
+}
+
+/// A held fragment goes the way of its datagram's first one, if it isn't too big for that.
+void Translator::release(uint32_t link, const Datagram& datagram) {
+  const PacketView packet = store_.view(link);
+  const bool passed = datagram.state == DatagramState::Exempt;
+  const Reason obstacle = passed ? Reason::None : obstacleOf(packet, datagram.toInside);
+  if (obstacle != Reason::None) {
+    discard(link, obstacle);
+    return;
+  }
+  stats.packetsHeld--;
+  stats.packetsOut++;
+  stats.bytesOut += packet.length;
+  if (passed) {
+    stats.packetsPassed++;
+  } else {
+    rewriteHeader(packet, datagram.to, config_.decrementTtl);
+  }
+  StoredPacket& stored = store_[link];
+  const uint32_t mtu = passed ? 0 : pieceMtu(packet, datagram.toInside);
+  if (mtu != 0) {
+    putPieces(packet, mtu, stored.tag, datagram.toInside);
+    store_.give(link);
+    return;
+  }
+  stored.at = now_;
+  stored.cause = tag_;
+  stored.toInside = datagram.toInside;
+  outbox_.push(store_, link);
 }
 
 Datagram& Translator::beginDatagram(const DatagramKey& key) {
@@ -88,19 +110,20 @@ void Translator::endDatagram(Datagram& datagram, Reason reason) {
   fragments_.end(datagram);
 }
 
-/// Held fragments die. The caller, who may keep more of their frames, gets word of each.
 void Translator::discardWaiting(Datagram& datagram, Reason reason) {
-  while (!datagram.waiting.empty()) {
-    const uint32_t link = datagram.waiting.pop(store_);
-    StoredPacket& stored = store_[link];
-    stored.length = 0;
-    stored.at = now_;
-    stored.cause = tag_;
-    stored.origin = Origin::Discarded;
-    outbox_.push(store_, link);
-    stats.packetsHeld--;
-    stats.drops[static_cast<uint32_t>(reason)]++;
-  }
+  while (!datagram.waiting.empty()) discard(datagram.waiting.pop(store_), reason);
+}
+
+/// A held fragment dies. The caller, who may keep more of its frame, gets word of it.
+void Translator::discard(uint32_t link, Reason reason) {
+  StoredPacket& stored = store_[link];
+  stored.length = 0;
+  stored.at = now_;
+  stored.cause = tag_;
+  stored.origin = Origin::Discarded;
+  outbox_.push(store_, link);
+  stats.packetsHeld--;
+  stats.drops[static_cast<uint32_t>(reason)]++;
 }
 
 /// All datagrams have the same timeout, so the oldest end first.

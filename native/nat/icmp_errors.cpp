@@ -71,10 +71,14 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
     result.reason = Reason::IcmpOutOfWindow;
     return result;
   }
+  if (obstacle_ != Reason::None) {
+    result.reason = obstacle_;
+    return result;
+  }
   if (route.direction != Direction::Inbound) outer.id = outboundId(packet, parsed, outer);
   rewriteQuoted(packet, parsed, quoted, inner);
   rewriteHeader(packet, outer, config_.decrementTtl);
-  result.verdict = Verdict::Forwarded;
+  result.verdict = send(packet, parsed, route.direction != Direction::Outbound);
   result.session = slot == kNone ? 0 : slot + 1;
   return result;
 }

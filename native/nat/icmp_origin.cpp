@@ -15,10 +15,12 @@ constexpr uint32_t kMostUnanswered = 64;
 constexpr uint32_t kLargest = 576;  // RFC 1812, 4.3.2.3
 constexpr uint32_t kHeaders = kIpHeader + kIcmpHeader;
 constexpr uint8_t kPortUnreachable = 3;
+constexpr uint32_t kIcmpMtu = 6;
 
-/// Builds an error about the packet in `quote` at `out`, which has room for `kLargest` bytes.
+/// Builds an error about the packet in `quote` at `out`, which has room for `kLargest` bytes. `mtu`
+/// is the next hop's (RFC 1191, section 4), 0 in other errors.
 uint32_t buildError(uint8_t* out, uint32_t source, uint32_t destination, uint8_t tos, uint8_t type,
-                    uint8_t code, const uint8_t* quote, uint32_t length) {
+                    uint8_t code, uint32_t mtu, const uint8_t* quote, uint32_t length) {
   const uint32_t quoted = std::min(length, kLargest - kHeaders);
   // The quotation may lie in `out` itself.
   std::memmove(out + kHeaders, quote, quoted);
@@ -35,13 +37,14 @@ uint32_t buildError(uint8_t* out, uint32_t source, uint32_t destination, uint8_t
   uint8_t* message = out + kIpHeader;
   message[0] = type;
   message[1] = code;
+  store16be(message + kIcmpMtu, static_cast<uint16_t>(mtu));
   store(message + kIcmpChecksum, static_cast<uint16_t>(~sumBytes(message, kIcmpHeader + quoted)));
   return kHeaders + quoted;
 }
 }  // namespace
 
 void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_t type,
-                           uint8_t code, bool toInside, uint32_t tag) {
+                           uint8_t code, bool toInside, uint32_t tag, uint32_t mtu) {
   if (!config_.icmpErrors || parsed.kind == Kind::IcmpError || parsed.kind == Kind::Fragment ||
       isUnroutable(parsed.source) || addresses_.pool() == 0) {
     return;
@@ -52,7 +55,7 @@ void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_
   icmpErrors_.count(config_.icmpErrorRate, now_);
   StoredPacket& stored = store_[link];
   stored.length = buildError(store_.bytes(link), addresses_[0].address, parsed.source,
-                             cause.data[kIpTos], type, code, cause.data, parsed.end);
+                             cause.data[kIpTos], type, code, mtu, cause.data, parsed.end);
   stored.wire = stored.length;
   stored.tag = tag;
   stored.cause = tag;
@@ -102,7 +105,7 @@ void Translator::answerUnsolicited(uint64_t until) {
     }
     uint8_t* p = store_.bytes(link);
     stored.length = buildError(p, addresses_[0].address, load<uint32_t>(p + kIpSource), p[kIpTos],
-                               kUnreachable, kPortUnreachable, p, stored.length);
+                               kUnreachable, kPortUnreachable, 0, p, stored.length);
     stored.wire = stored.length;
     stored.cause = 0;
     stored.origin = Origin::Icmp;

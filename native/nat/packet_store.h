@@ -10,8 +10,8 @@
 
 namespace napt {
 
-/// What a packet in the outbox is: a released fragment, an error of the NAT's own, or word that a
-/// held fragment died (no bytes).
+/// What a packet in the outbox is: a fragment that was held or that the NAT cut, an error of the
+/// NAT's own, or word that a held fragment died (no bytes).
 enum class Origin : uint8_t { Fragment, Icmp, Discarded };
 
 struct StoredPacket {
@@ -33,6 +33,9 @@ class PacketStore {
     return packets_.reserve(slots) && bytes_.reserve(size_t{slots} * kSlotBytes);
   }
 
+  /// How many slots are free.
+  uint32_t room() const { return static_cast<uint32_t>(packets_.capacity()) - taken_; }
+
   /// A free slot plus one, or 0.
   uint32_t take() {
     uint32_t link = free_;
@@ -43,9 +46,11 @@ class PacketStore {
       link = ++used_;
     }
     packets_[link - 1] = StoredPacket{};
+    taken_++;
     return link;
   }
   void give(uint32_t link) {
+    taken_--;
     packets_[link - 1].next = free_;
     free_ = link;
   }
@@ -59,7 +64,7 @@ class PacketStore {
  private:
   Arena<StoredPacket> packets_;
   Arena<uint8_t> bytes_;
-  uint32_t used_ = 0, free_ = 0;
+  uint32_t used_ = 0, free_ = 0, taken_ = 0;
 };
 
 /// A first-in, first-out list of stored packets.

@@ -12,6 +12,7 @@ constexpr uint32_t kNone = SessionTable::kNone;
 
 /// Makes a session.
 Reason Translator::open(const Opening& opening, uint32_t& slot) {
+  if (obstacle_ != Reason::None) return obstacle_;
   // Every packet pays for looking at a few sessions, and the next new one spends it: so sweeping
   // keeps up with traffic, and what is free does not depend on how packets were grouped into calls.
   constexpr uint32_t kMostAtOnce = 4096;
@@ -156,6 +157,7 @@ bool Translator::track(Session& s, Side side, const Segment& segment) const {
 
 /// Runs a packet through its session: state, idle clock, counters.
 void Translator::account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes) {
+  if (obstacle_ != Reason::None) return;
   Session& s = sessions_[slot];
   const Timeout before = s.timeout;
   if (track(s, side, segment)) s.last = now_;

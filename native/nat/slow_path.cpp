@@ -73,6 +73,7 @@ Result Translator::process(const PacketView& packet, uint32_t tag) {
   if (parsed.kind == Kind::Malformed || parsed.kind == Kind::BadChecksum || parsed.end == 0) {
     result.reason = reasonOf(parsed.kind);
   } else if (classify(packet, parsed, route, result)) {
+    obstacle_ = obstacleOf(packet, route.direction != Direction::Outbound);
     result = dispatch(packet, parsed, route, tag);
     result.direction = route.direction;
   } else if (parsed.first && !exemptions_.empty()) {
@@ -167,14 +168,19 @@ Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, cons
 Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Route& route,
                         uint32_t tag) {
   const Segment segment = parseSegment(packet, parsed);
+  const bool toInside = route.direction != Direction::Outbound;
   Endpoints to = Endpoints::of(parsed);
   uint32_t slot = kNone;
   Result result;
   result.reason = resolve(packet, parsed, route, segment, to, slot);
   if (result.reason == Reason::None) {
     rewritePacket(packet, parsed, to, config_.decrementTtl);
-    result.verdict = Verdict::Forwarded;
+    result.verdict = send(packet, parsed, toInside);
     result.session = slot == kNone ? 0 : slot + 1;
+  } else if (result.reason == Reason::TooBig) {
+    constexpr uint8_t kFragmentationNeeded = 4;
+    originate(packet, parsed, kUnreachable, kFragmentationNeeded,
+              route.direction != Direction::Inbound, tag, exceededMtu(packet, toInside));
   } else if (result.reason == Reason::PortsExhausted || result.reason == Reason::SessionLimit ||
              result.reason == Reason::HostLimit || result.reason == Reason::RateLimit) {
     constexpr uint8_t kAdministrativelyProhibited = 13;  // RFC 5508, REQ-8
@@ -215,6 +221,7 @@ Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, const
       slot = leg.slot;
     }
   }
+  if (obstacle_ != Reason::None) return obstacle_;
   if (outbound != kNone) to.id = outboundId(packet, parsed, to);
   return Reason::None;
 }

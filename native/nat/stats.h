@@ -8,7 +8,7 @@ namespace napt {
 
 struct Stats {
   uint64_t packetsIn, bytesIn;
-  uint64_t packetsOut, bytesOut;  // forwarded or passed, released fragments included
+  uint64_t packetsOut, bytesOut;  // forwarded or passed, released and cut ones included
   uint64_t packetsPassed;
   uint64_t packetsHeld;  // fragments waiting now
   uint64_t byDirection[4], bytesByDirection[4];
@@ -16,6 +16,8 @@ struct Stats {
   uint64_t sessionsCreated, sessionsExpired, sessionsDeleted, sessionsActive, sessionsPeak;
   uint64_t sessionsEvicted;  // to make room for new ones
   uint64_t originated;       // ICMP errors that the NAT sent
+  uint64_t fragmented;       // too big for the MTU: each is one of packetsOut
+  uint64_t pieces;           // that these went out in
   uint64_t drops[kReasons];
 };
 

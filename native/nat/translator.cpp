@@ -34,7 +34,8 @@ Translator::Translator(const Config& config, Seed seed)
 bool Translator::reserve() {
   const uint32_t limit = config_.sessionLimit;
   const uint32_t capacity = limit == 0 || limit > SessionTable::kMost ? SessionTable::kMost : limit;
-  constexpr uint32_t kOwnPackets = 256;  // room for packets that are no fragments
+  // Room for errors of its own, and for the pieces of a batch of packets that are too big.
+  constexpr uint32_t kOwnPackets = 16384;
   return sessions_.reserve(capacity) && bindings_.reserve() && fragments_.reserve() &&
          identifications_.reserve() && store_.reserve(config_.fragmentLimit + kOwnPackets);
 }

@@ -4,8 +4,8 @@
 // verdict. An established session is one probe away in either direction; that is the fast path
 // (translator.cpp), which runs stage by stage over a batch so that a table in DRAM costs little
 // more than one in cache. Everything else goes packet by packet through the slow path
-// (slow_path.cpp, session_life.cpp, icmp_errors.cpp, fragment_path.cpp), which is complete: the
-// fast path only does sooner what the slow path would do.
+// (slow_path.cpp, session_life.cpp, icmp_errors.cpp, fragment_path.cpp, too_big.cpp), which is
+// complete: the fast path only does sooner what the slow path would do.
 //
 // A translator belongs to one thread. It has no clock, no I/O and allocates nothing for a packet:
 // time comes with each call, and memory was reserved when it was made. Time never goes back: an
@@ -32,7 +32,8 @@ class Translator {
   Translator(const Translator&) = delete;
   Translator& operator=(const Translator&) = delete;
 
-  /// Translates one packet in place. `now` in ns. A dropped packet's bytes are unchanged.
+  /// Translates one packet in place. `now` in ns. A dropped packet's bytes are unchanged; a held
+  /// one is the engine's: `take` gives it back, in pieces if it was too big.
   Result translate(const PacketView& packet, uint32_t tag, uint64_t now);
 
   /// The same for `count` descriptors over `length` bytes of packets.
@@ -49,8 +50,9 @@ class Translator {
   /// Puts out what waits for its time, as there will be no more of it.
   void flush();
 
-  /// Packets that the engine puts out itself: released fragments and originated ICMP errors, and
-  /// word of held fragments that died. The caller copies and takes each.
+  /// Packets that the engine puts out itself: released fragments, pieces of what was too big and
+  /// originated ICMP errors, and word of held fragments that died. The caller copies and takes
+  /// each.
   uint32_t pending() const { return outbox_.size(); }
   template <class Visit>
   void take(Visit visit) {
@@ -167,12 +169,21 @@ class Translator {
                      const Endpoints& to);
   Datagram& beginDatagram(const DatagramKey& key);
   void endDatagram(Datagram& datagram, Reason reason);
+  void release(uint32_t link, const Datagram& datagram);
   void discardWaiting(Datagram& datagram, Reason reason);
+  void discard(uint32_t link, Reason reason);
   void expireFragments();
+
+  // too_big.cpp
+  uint32_t exceededMtu(const PacketView& packet, bool toInside) const;
+  uint32_t pieceMtu(const PacketView& packet, bool toInside) const;
+  Reason obstacleOf(const PacketView& packet, bool toInside) const;
+  Verdict send(const PacketView& packet, const Parsed& parsed, bool toInside);
+  void putPieces(const PacketView& packet, uint32_t mtu, uint32_t tag, bool toInside);
 
   // icmp_origin.cpp
   void originate(const PacketView& cause, const Parsed& parsed, uint8_t type, uint8_t code,
-                 bool toInside, uint32_t tag);
+                 bool toInside, uint32_t tag, uint32_t mtu = 0);
   void answerLater(const PacketView& packet, uint32_t tag);
   void forgetUnanswered(const Session& s, const Segment& segment);
   void answerUnsolicited(uint64_t until);
@@ -192,10 +203,11 @@ class Translator {
   Identifications identifications_;
   PacketStore store_;
   PacketList outbox_;
-  PacketList unanswered_;      // RFC 5382, REQ-4: answered after six seconds
-  uint32_t tag_ = 0;           // of the packet under way
-  uint32_t sweepCredit_ = 0;   // sessions that the next new session may look at for expiry
-  uint32_t evictionHand_ = 0;  // the slot that eviction looks at next
+  PacketList unanswered_;           // RFC 5382, REQ-4: answered after six seconds
+  uint32_t tag_ = 0;                // of the packet under way
+  Reason obstacle_ = Reason::None;  // why it can't leave: then it makes and refreshes nothing
+  uint32_t sweepCredit_ = 0;        // sessions that the next new session may look at for expiry
+  uint32_t evictionHand_ = 0;       // the slot that eviction looks at next
   RateLimit sessionRate_, icmpErrors_;
 };
 

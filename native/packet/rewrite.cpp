@@ -60,6 +60,16 @@ void rewritePacket(const PacketView& packet, const Parsed& parsed, const Endpoin
   rewriteHeader(packet, to, decrementTtl);
 }
 
+void completeChecksum(const PacketView& packet, const Parsed& parsed) {
+  const bool offloaded = parsed.protocol == kTcp || parsed.protocol == kUdp;
+  if (!packet.partial || !offloaded || parsed.first || parsed.end < parsed.total) return;
+  uint8_t* transport = packet.data + parsed.header;
+  // The field holds the pseudo-header's sum, so the sum over all is that of both.
+  const auto sum = static_cast<uint16_t>(~sumBytes(transport, parsed.total - parsed.header));
+  store(transport + checksumOffset(parsed.protocol),
+        sum == 0 && parsed.protocol == kUdp ? uint16_t{0xffff} : sum);
+}
+
 Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyChecksum,
                    const Protocols& carried) {
   Quoted out{};
@@ -81,6 +91,7 @@ Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyCh
   q.destination = load<uint32_t>(p + kIpDestination);
   q.id = load<uint16_t>(p + kIpId);
   const bool laterFragment = (load16be(p + kIpFragment) & 0x1fff) != 0;
+  out.atomic = isAtomic(p);
   const uint32_t here = q.end - q.header;
   if (laterFragment || !carried.has(q.protocol)) return out;
   const uint8_t* transport = p + q.header;
@@ -91,7 +102,6 @@ Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyCh
     q.sourcePort = q.destinationPort = load<uint16_t>(transport + kIcmpId);
   } else if (hasPorts(q.protocol)) {
     if (here < 4) return out;
-  out.atomic = isAtomic(p);
     q.sourcePort = load<uint16_t>(transport);
     q.destinationPort = load<uint16_t>(transport + 2);
     if (q.protocol == kSctp && here >= kSctpTag + 4) q.tag = load32be(transport + kSctpTag);

@@ -25,6 +25,9 @@ void rewriteHeader(const PacketView& packet, const Endpoints& to, bool decrement
 void rewritePacket(const PacketView& packet, const Parsed& parsed, const Endpoints& to,
                    bool decrementTtl);
 
+/// Makes a partial checksum whole, where all of the packet is here and it can have one.
+void completeChecksum(const PacketView& packet, const Parsed& parsed);
+
 /// Writes an ICMP identifier (network order); `here` bytes of the message can be read.
 void rewriteIcmpId(uint8_t* message, uint32_t here, uint16_t id);
 
@@ -32,10 +35,10 @@ void rewriteIcmpId(uint8_t* message, uint32_t here, uint16_t id);
 struct Quoted {
   bool usable;  // a whole IPv4 header of a carried protocol, with its ports
   bool badChecksum;
+  bool atomic;        // never fragmented (RFC 6864, section 4)
   Parsed parsed;      // `end` bounds what may be read, extensions (RFC 4884) excluded
   bool hasSequence;   // TCP
   uint32_t sequence;  // host order
-  bool atomic;        // never fragmented (RFC 6864, section 4)
 };
 
 /// Looks at the quotation in an ICMP error (`parsed` is the error's own header).
