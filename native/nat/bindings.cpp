@@ -71,6 +71,12 @@ Bindings::Entry Bindings::at(const Arrival& arrival) {
     const bool byAddress = (value & PortMap::kByAddress) != 0;
     entry.session = findShared(
         arrival, byAddress ? Behaviour::AddressDependent : Behaviour::AddressAndPortDependent);
+    if (entry.session == kNone && !byAddress) {
+      // What is expected there comes from any of the remote's ports.
+      Arrival any = arrival;
+      any.remotePort = 0;
+      entry.session = findShared(any, Behaviour::AddressAndPortDependent);
+    }
   } else if (value != 0) {
     entry.session = value - 1;
   }
@@ -137,17 +143,6 @@ uint32_t Bindings::findShared(const Arrival& a, Behaviour mapping) const {
            (mapping == Behaviour::AddressDependent || s.remotePort == a.remotePort) &&
            (s.protocol != kSctp || s.end[a.reflected ? kOut : kIn] == a.tag);
   });
-}
-
-/// A port that an ALG has read of is open for the remote address that it was told to.
-bool Bindings::isExpected(uint32_t head, uint32_t remote) const {
-  uint32_t budget = 16;
-  for (uint32_t at = head + 1; at != 0 && budget != 0; budget--) {
-    const Session& s = sessions_[at - 1];
-    if ((s.flags & kExpected) != 0 && s.remote == remote) return true;
-    at = sessions_.links(at - 1).bindingNext;
-  }
-  return false;
 }
 
 // Choosing a public endpoint.
@@ -306,6 +301,11 @@ Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& ra
     return true;
   };
   const Pooling pooling = wish.policy.pooling;
+  if (wish.address != kNone) {
+    if (wish.address >= count) return Reason::PortsExhausted;
+    if (pooling != Pooling::Arbitrary && !host.isPaired) pair(host, wish.address);
+    return take(wish.address) ? Reason::None : Reason::PortsExhausted;
+  }
   if (pooling != Pooling::Arbitrary) {
     if (!host.isPaired) {
       const uint32_t address = pairedAddress(wish);

@@ -38,6 +38,7 @@ struct BindingWish {
   uint32_t host;  // slot
   const Policy& policy;
   bool ideal;  // only what meets every wish, in a block that the host has, if it has any
+  uint32_t address = 0xffffffff;  // the only public address to do, if it is one
 };
 
 class Bindings {
@@ -106,7 +107,7 @@ class Bindings {
       case Behaviour::EndpointIndependent:
         return true;
       case Behaviour::AddressAndPortDependent:
-        return isExpected(head, remote);
+        return isExpected(first, remote, isLive);
       case Behaviour::AddressDependent:
         break;
     }
@@ -171,7 +172,16 @@ class Bindings {
     const uint32_t limit = config_.policies[host.policy].sessionLimit;
     return limit == 0 || host.sessions < limit;
   }
-  bool isExpected(uint32_t head, uint32_t remote) const;
+  /// A port that an ALG has read of is open for the remote address that it was told to.
+  template <class IsLive>
+  bool isExpected(const Session& first, uint32_t remote, IsLive isLive) const {
+    const uint32_t slot =
+        sessions_.find(Key::of(first.inside, remote, first.insidePort, 0, first.protocol));
+    if (slot == kNone || !isLive(slot)) return false;
+    const Session& s = sessions_[slot];
+    return (s.flags & kExpected) != 0 && s.address == first.address &&
+           s.publicPort == first.publicPort;
+  }
 
   uint64_t mappingHash(const Key& key, Behaviour mapping) const;
   uint64_t mappingHash(uint32_t slot) const;

@@ -95,7 +95,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
              !bindings_.withinRate(host)) {
     reason = Reason::RateLimit;
   } else if (!chosen) {
-    reason = bindings_.choose({key, tag, host, policyAt(key.inside()), ideal}, e, random_);
+    const uint32_t beside = opening.control == nullptr ? kNone : opening.control->address;
+    reason = bindings_.choose({key, tag, host, policyAt(key.inside()), ideal, beside}, e, random_);
   }
   if (reason == Reason::None) {
     slot = sessions_.insert(key);
@@ -116,6 +117,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   s.profile = profileOf(s.inside, s.protocol, s.remotePort);
   s.timeout = firstTimeout(s.protocol);
   mark(s, permanent);
+  if (opening.control != nullptr) s.flags |= kExpected;
   if (s.protocol == kTcp) openTcp(s, opening.side, opening.segment);
   if (s.protocol == kSctp) s.end[kIn] = tag;
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
@@ -142,10 +144,11 @@ void Translator::mark(Session& s, bool permanent) const {
 }
 
 /// Runs a packet through its session's state machine. True when it restarts the idle time.
-bool Translator::track(Session& s, Side side, const Segment& segment) const {
+bool Translator::track(uint32_t slot, Side side, const Segment& segment) {
+  Session& s = sessions_[slot];
   switch (s.protocol) {
     case kTcp:
-      return trackTcp(s, side, segment, bindings_.policyOf(s).tcpLiberal);
+      return trackTcp(s, side, asSent(slot, side, segment), bindings_.policyOf(s).tcpLiberal);
     case kDccp:
       return trackDccp(s, side, segment);
     case kSctp:
@@ -160,7 +163,7 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
   if (obstacle_ != Reason::None) return;
   Session& s = sessions_[slot];
   const Timeout before = s.timeout;
-  if (track(s, side, segment)) s.last = now_;
+  if (track(slot, side, segment)) s.last = now_;
   if (side == kOut) forgetUnanswered(s, segment);
   if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) {
     sessions_.timers.remove(slot);
@@ -199,6 +202,7 @@ uint32_t Translator::liveBinding(const Key& key, const Policy& policy) {
 void Translator::removeSession(uint32_t slot, uint64_t& counter) {
   const Session& s = sessions_[slot];
   const uint32_t host = bindings_.hosts.find(s.inside);
+  if ((s.flags & kWatched) != 0) watches_.end(slot);
   bindings_.detach(slot, host);
   bindings_.sessionEnded(host, s);
   sessions_.timers.remove(slot);
@@ -306,6 +310,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       }
       if (bindings_.attach(slot, host)) {
         bindings_.sessionBegan(host, s);
+        adoptWatch(old, from, slot);
         stats.sessionsActive++;
         sessions_.timers.add(slot, deadlineOf(slot));
         return true;

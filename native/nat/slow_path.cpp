@@ -173,7 +173,11 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Ro
   uint32_t slot = kNone;
   Result result;
   result.reason = resolve(packet, parsed, route, segment, to, slot);
-  if (result.reason == Reason::None) {
+  const bool mayWatch = parsed.protocol == kTcp && hasAlgs() && slot != kNone;
+  if (result.reason == Reason::None && mayWatch && route.direction != Direction::Hairpin) {
+    const Side side = route.direction == Direction::Outbound ? kOut : kIn;
+    result = forwardSegment(packet, parsed, segment, to, slot, side, tag);
+  } else if (result.reason == Reason::None) {
     rewritePacket(packet, parsed, to, config_.decrementTtl);
     result.verdict = send(packet, parsed, toInside);
     result.session = slot == kNone ? 0 : slot + 1;
@@ -240,6 +244,7 @@ Reason Translator::outboundSession(const Parsed& parsed, const Segment& segment,
   const bool reply = parsed.protocol == kIcmp && !isIcmpQuery(parsed.icmpType);
   slot = lookup(key);
   if (slot != kNone) {
+    if ((sessions_[slot].flags & kExpected) != 0) return Reason::TcpNoSession;  // nobody has port 0
     // The answer to a query that never came: only 1:1 mappings let queries in.
     if (reply && (sessions_[slot].flags & kBothWays) == 0) return Reason::NoMapping;
     return Reason::None;
@@ -303,6 +308,7 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
   const Key key = Key::of(leg.inside, from.source, leg.insidePort, port, parsed.protocol);
   leg.slot = lookup(key);
   if (leg.slot != kNone) {
+    if ((sessions_[leg.slot].flags & kExpected) != 0) return Reason::TcpNoSession;
     const PublicEndpoint own = endpointOf(sessions_[leg.slot]);
     if (own.address == e.address && own.port == e.port) return Reason::None;
   }
@@ -319,7 +325,11 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
   } else if (clash || inboundRefreshes_[sessions_[head].profile] == 0) {
     return Reason::None;
   }
-  return open({key, kIn, segment, &e, false}, leg.slot);
+  const Reason reason = open({key, kIn, segment, &e, false}, leg.slot);
+  if (reason == Reason::None && hasAlgs()) {
+    endExpected(Key::of(leg.inside, from.source, leg.insidePort, 0, parsed.protocol));
+  }
+  return reason;
 }
 
 void Translator::count(const Result& result, uint32_t bytes, uint8_t protocol) {

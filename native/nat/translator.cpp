@@ -19,6 +19,7 @@ Translator::Translator(const Config& config, Seed seed)
       sessions_(seed),
       bindings_(config_, addresses_, inside_, sessions_, now_),
       fragments_(sessions_.hashKey()),
+      watches_(sessions_.hashKey()),
       identifications_(sessions_.hashKey()) {
   for (const Profile& profile : config_.profiles) {
     const size_t at = timeouts_.size();
@@ -37,7 +38,8 @@ bool Translator::reserve() {
   // Room for errors of its own, and for the pieces of a batch of packets that are too big.
   constexpr uint32_t kOwnPackets = 16384;
   return sessions_.reserve(capacity) && bindings_.reserve() && fragments_.reserve() &&
-         identifications_.reserve() && store_.reserve(config_.fragmentLimit + kOwnPackets);
+         identifications_.reserve() && watches_.reserve() &&
+         store_.reserve(config_.fragmentLimit + kOwnPackets);
 }
 
 std::unique_ptr<Translator> Translator::create(const Config& config, Seed seed) {

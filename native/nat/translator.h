@@ -14,6 +14,8 @@
 
 #include <memory>
 
+#include "nat/alg/ftp.h"
+#include "nat/alg/watches.h"
 #include "nat/batch.h"
 #include "nat/bindings.h"
 #include "nat/exemptions.h"
@@ -111,6 +113,7 @@ class Translator {
     const Segment& segment;         // of TCP: that packet
     const PublicEndpoint* inbound;  // the public endpoint it came to, if from outside
     bool permanent;
+    const Session* control = nullptr;  // of a session that an ALG expects: what it was read from
   };
 
   // slow_path.cpp
@@ -140,7 +143,7 @@ class Translator {
   Reason tryOpen(const Opening& opening, bool ideal, uint32_t& slot);
   void mark(Session& s, bool permanent) const;
   uint8_t profileOf(uint32_t inside, uint8_t protocol, uint16_t remotePort) const;
-  bool track(Session& s, Side side, const Segment& segment) const;
+  bool track(uint32_t slot, Side side, const Segment& segment);
   void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
   uint32_t lookup(const Key& key);
   uint32_t liveHead(const Arrival& arrival);
@@ -151,6 +154,22 @@ class Translator {
   uint64_t timeoutOf(uint8_t profile, Timeout timeout) const {
     return timeouts_[uint32_t{profile} << kTimeoutShift | static_cast<uint32_t>(timeout)];
   }
+
+  // alg_path.cpp
+  struct WatchedControl;
+  bool hasAlgs() const { return config_.ftp || config_.pptp || watches_.size() != 0; }
+  const Alg* algOf(uint16_t port) const;
+  void watch(uint32_t slot, Side side);
+  void unwatch(uint32_t slot);
+  Segment asSent(uint32_t slot, Side side, const Segment& segment) const;
+  Result forwardSegment(const PacketView& packet, const Parsed& parsed, const Segment& segment,
+                        const Endpoints& to, uint32_t slot, Side side, uint32_t tag);
+  void read(Watch& watch, const PacketView& packet, const Parsed& parsed, const Segment& segment,
+            Side side, uint32_t room);
+  void putOut(uint32_t link, uint32_t length, uint32_t tag, bool toInside);
+  bool expect(uint32_t control, uint8_t protocol, uint16_t insidePort, Endpoint& out);
+  void endExpected(const Key& key);
+  void adoptWatch(const Translator& old, uint32_t from, uint32_t slot);
 
   // eviction.cpp
   bool makeRoom(const Opening& opening, Reason reason);
@@ -200,6 +219,8 @@ class Translator {
   SessionTable sessions_;
   Bindings bindings_;
   Fragments fragments_;
+  Ftp ftp_;
+  Watches watches_;
   Identifications identifications_;
   PacketStore store_;
   PacketList outbox_;
