@@ -6,7 +6,7 @@ export { ConfigError, NatError } from "./errors.js";
 export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";
 export type { BatchOptions } from "./packet-batch.js";
-export { DESCRIPTOR, DESCRIPTOR_WORDS, PARTIAL_CHECKSUM, PacketBatch } from "./packet-batch.js";
+export { DESCRIPTOR, DESCRIPTOR_WORDS, FROM_OUTSIDE, PARTIAL_CHECKSUM, PacketBatch } from "./packet-batch.js";
 export type { NatStats } from "./stats.js";
 export type { Direction, DropReason, Verdict, VerdictName } from "./verdict.js";
 export { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";

@@ -24,7 +24,7 @@ export interface TranslateOptions {
   wireLength?: number;
   /** A mark that comes back with packets that the engine puts out for this one (`take`). @default 0 */
   tag?: number;
-  /** {@link PARTIAL_CHECKSUM} or 0. @default 0 */
+  /** {@link PARTIAL_CHECKSUM} and {@link FROM_OUTSIDE}, added, or 0. @default 0 */
   flags?: number;
 }
 

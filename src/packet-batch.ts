@@ -11,7 +11,7 @@ export const DESCRIPTOR = {
   length: 1,
   /** In: bytes the packet had on the wire, if a capture cut it; 0: the same as `length`. */
   wire: 2,
-  /** In: {@link PARTIAL_CHECKSUM} or 0. */
+  /** In: {@link PARTIAL_CHECKSUM} and {@link FROM_OUTSIDE}, added, or 0. */
   flags: 3,
   /** Out: verdict | direction << 8 | reason << 16; `batch.verdict(slot)` unpacks it. */
   verdict: 4,
@@ -25,6 +25,8 @@ export const DESCRIPTOR = {
 
 /** Descriptor flag: the transport checksum is partial (NEEDS_CSUM): only addresses apply to it. */
 export const PARTIAL_CHECKSUM = 1;
+/** Descriptor flag: the packet came in on the outside. One with an inside source is spoofed then (RFC 2827). */
+export const FROM_OUTSIDE = 2;
 
 const HEADER_WORDS = LAYOUT.headerBytes / 4;
 const MAGIC = 0;

@@ -27,6 +27,9 @@ struct Descriptor {
 };
 static_assert(sizeof(Descriptor) == 32);
 
-enum DescriptorFlag : uint32_t { kPartialChecksum = 1 };
+enum DescriptorFlag : uint32_t {
+  kPartialChecksum = 1,
+  kFromOutside = 2,  // came in on the outside: an inside source is spoofed (RFC 2827)
+};
 
 }  // namespace napt

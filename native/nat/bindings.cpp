@@ -513,6 +513,11 @@ bool Bindings::withinRate(uint32_t host) {
   return rate == 0 || hosts.quota(host).sessions.allows(rate, rate, now_);
 }
 
+void Bindings::countRate(uint32_t host) {
+  const uint32_t rate = config_.policies[hosts[host].policy].sessionRate;
+  if (rate != 0) hosts.quota(host).sessions.count(rate, now_);
+}
+
 void Bindings::pair(Host& host, uint32_t address) {
   host.paired = static_cast<uint16_t>(address);
   host.isPaired = true;
@@ -528,8 +533,6 @@ void Bindings::sessionBegan(uint32_t slot, const Session& session) {
   Host& host = hosts[slot];
   host.sessions++;
   if ((session.flags & kPermanent) == 0) host.pooled++;
-  const uint32_t rate = config_.policies[host.policy].sessionRate;
-  if (rate != 0) hosts.quota(slot).sessions.count(rate, now_);
 }
 
 void Bindings::sessionEnded(uint32_t slot, const Session& session) {

@@ -86,7 +86,9 @@ class Bindings {
   /// Whether the host's quota has room for one more session, or for one more binding.
   bool mayOpen(uint32_t host) const { return withinLimit(hosts[host]); }
   bool mayBind(uint32_t host, uint8_t protocol);
+  /// Whether it may open one more now, and that it did.
   bool withinRate(uint32_t host);
+  void countRate(uint32_t host);
 
   /// A host got a session, or lost one. With its last one it is forgotten.
   void sessionBegan(uint32_t host, const Session& session);

@@ -9,7 +9,7 @@
 namespace napt {
 
 namespace {
-constexpr uint32_t kSample = 64;
+constexpr uint32_t kSample = 64, kPortSample = 16;
 }  // namespace
 
 /// Whether both sides have taken part: such a session is never evicted.
@@ -67,7 +67,7 @@ bool Translator::evictBinding(const Opening& opening) {
   if (space == kNoPortSpace || low > high) return false;
   const uint32_t count = high - low + 1, start = random_.below(count);
   uint32_t oldest = SessionTable::kNone;
-  for (uint32_t i = 0; i < kSample && i < count; i++) {
+  for (uint32_t i = 0; i < kPortSample && i < count; i++) {
     const uint32_t port = low + (start + i) % count;
     const uint32_t entry = *bindings_.entry(space, address, static_cast<uint16_t>(port));
     if (entry == 0 || (entry & (PortMap::kForward | PortMap::kShared)) != 0) continue;

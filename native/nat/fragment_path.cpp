@@ -20,9 +20,14 @@ Result Translator::fragment(const PacketView& packet, const Parsed& parsed, cons
     result.verdict = Verdict::Passed;
     return result;
   }
-  if (datagram != nullptr && datagram->state == DatagramState::Refused) {
+  if (datagram != nullptr && datagram->state != DatagramState::Waiting) {
     result.reason = Reason::FragmentRefused;
     return result;
+  }
+  // The oldest that waits makes room, so that a flood of orphans harms whoever waits longer.
+  Datagram* oldest = fragments_.oldestWaiting();
+  if (stats.packetsHeld >= config_.fragmentLimit && oldest != nullptr && oldest != datagram) {
+    endDatagram(*oldest, Reason::FragmentLimit);
   }
   const bool room = stats.packetsHeld < config_.fragmentLimit && packet.length != 0 &&
                     parsed.end <= PacketStore::kSlotBytes;
@@ -54,15 +59,24 @@ void Translator::firstFragment(const Parsed& parsed, const Route& route, const R
   const DatagramKey key = DatagramKey::of(parsed);
   Datagram* datagram = fragments_.find(key);
   if (datagram == nullptr) datagram = &beginDatagram(key);
+  if (datagram->state == DatagramState::Disputed) return;
   const bool exempt = result.verdict == Verdict::Passed;
   if (result.verdict == Verdict::Dropped) {
     // A refused copy can't undo what an accepted one allowed.
     if (datagram->state == DatagramState::Translated) return;
-    datagram->state = DatagramState::Refused;
+    fragments_.decide(*datagram, DatagramState::Refused);
     discardWaiting(*datagram, Reason::FragmentRefused);
     return;
   }
-  datagram->state = exempt ? DatagramState::Exempt : DatagramState::Translated;
+  const bool elsewhere =
+      datagram->state == DatagramState::Translated &&
+      (exempt || to.source != datagram->to.source || to.destination != datagram->to.destination);
+  if (elsewhere || (datagram->state == DatagramState::Exempt && !exempt)) {
+    // One of the two first fragments is forged. The rest must not go to the wrong host.
+    fragments_.decide(*datagram, DatagramState::Disputed);
+    return;
+  }
+  fragments_.decide(*datagram, exempt ? DatagramState::Exempt : DatagramState::Translated);
   datagram->to = to;
   if (!exempt) datagram->toInside = route.direction != Direction::Outbound;
   while (!datagram->waiting.empty()) {

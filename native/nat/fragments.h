@@ -12,7 +12,8 @@
 
 namespace napt {
 
-enum class DatagramState : uint8_t { Waiting, Translated, Exempt, Refused };
+/// `Disputed`: two first fragments led to different places, so nobody gets the rest.
+enum class DatagramState : uint8_t { Waiting, Translated, Exempt, Refused, Disputed };
 
 struct DatagramKey {
   uint32_t source, destination;
@@ -34,6 +35,7 @@ struct Datagram {
   uint64_t began;  // ns: when its first fragment was seen
   uint32_t newer;  // the next one by age, slot plus one; of a free slot: the next free one
   uint32_t older;
+  uint32_t newerWaiting, olderWaiting;  // likewise, among those that wait for their first one
   PacketList waiting;
 };
 
@@ -53,6 +55,9 @@ class Fragments {
 
   bool full() const { return index_.size() == kDatagrams; }
   Datagram* oldest() { return oldest_ == 0 ? nullptr : &datagrams_[oldest_ - 1]; }
+  Datagram* oldestWaiting() {
+    return oldestWaiting_ == 0 ? nullptr : &datagrams_[oldestWaiting_ - 1];
+  }
 
   /// A new datagram. There must be room.
   Datagram& begin(const DatagramKey& key, uint64_t now) {
@@ -70,11 +75,21 @@ class Fragments {
       oldest_ = link;
     }
     newest_ = link;
+    d.olderWaiting = newestWaiting_;
+    (newestWaiting_ != 0 ? datagrams_[newestWaiting_ - 1].newerWaiting : oldestWaiting_) = link;
+    newestWaiting_ = link;
     return d;
+  }
+
+  /// What the fragments of a datagram do from now on.
+  void decide(Datagram& d, DatagramState state) {
+    if (d.state == DatagramState::Waiting) leaveWaiting(d);
+    d.state = state;
   }
 
   /// Forgets a datagram; its waiting fragments must have been taken out.
   void end(Datagram& d) {
+    if (d.state == DatagramState::Waiting) leaveWaiting(d);
     const auto link = static_cast<uint32_t>(&d - datagrams_.data()) + 1;
     index_.erase(hash(d.key), link - 1);
     (d.older != 0 ? datagrams_[d.older - 1].newer : oldest_) = d.newer;
@@ -84,6 +99,12 @@ class Fragments {
   }
 
  private:
+  void leaveWaiting(Datagram& d) {
+    (d.olderWaiting != 0 ? datagrams_[d.olderWaiting - 1].newerWaiting : oldestWaiting_) =
+        d.newerWaiting;
+    (d.newerWaiting != 0 ? datagrams_[d.newerWaiting - 1].olderWaiting : newestWaiting_) =
+        d.olderWaiting;
+  }
   uint64_t hash(const DatagramKey& k) const {
     return hash128(k.source | uint64_t{k.destination} << 32, k.id | uint64_t{k.protocol} << 16,
                    key_);
@@ -94,6 +115,7 @@ class Fragments {
   HashKey key_;
   uint32_t used_ = 0, free_ = 0;  // links: slot plus one
   uint32_t oldest_ = 0, newest_ = 0;
+  uint32_t oldestWaiting_ = 0, newestWaiting_ = 0;
 };
 
 }  // namespace napt

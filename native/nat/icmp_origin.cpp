@@ -49,10 +49,11 @@ void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_
       isUnroutable(parsed.source) || addresses_.pool() == 0) {
     return;
   }
-  if (!icmpErrors_.allows(config_.icmpErrorRate, kErrorBurst, now_)) return;
+  RateLimit& limit = icmpErrors_[toInside ? 1 : 0];
+  if (!limit.allows(config_.icmpErrorRate, kErrorBurst, now_)) return;
   const uint32_t link = store_.take();
   if (link == 0) return;
-  icmpErrors_.count(config_.icmpErrorRate, now_);
+  limit.count(config_.icmpErrorRate, now_);
   StoredPacket& stored = store_[link];
   stored.length = buildError(store_.bytes(link), addresses_[0].address, parsed.source,
                              cause.data[kIpTos], type, code, mtu, cause.data, parsed.end);

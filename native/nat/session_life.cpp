@@ -76,6 +76,9 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   bool permanent = opening.permanent, chosen = true;
   if (opening.inbound != nullptr) {
     e = *opening.inbound;
+    // Making room may have ended the binding that it came to.
+    const Arrival arrival{key.protocol(), e, key.remote(), key.remotePort()};
+    if (!permanent && bindings_.at(arrival).session == kNone) return Reason::NoMapping;
   } else if (bindings_.findPermanent(key, e)) {
     permanent = true;
   } else if (const uint32_t head = liveBinding(key, policyAt(key.inside())); head != kNone) {
@@ -92,7 +95,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   if (!bindings_.mayOpen(host) || (!chosen && !bindings_.mayBind(host, key.protocol()))) {
     reason = Reason::HostLimit;
   } else if (!sessionRate_.allows(config_.sessionRate, config_.sessionRate, now_) ||
-             !bindings_.withinRate(host)) {
+             (opening.side == kOut && !bindings_.withinRate(host))) {
     reason = Reason::RateLimit;
   } else if (!chosen) {
     const uint32_t beside = opening.control == nullptr ? kNone : opening.control->address;
@@ -129,6 +132,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   }
   bindings_.sessionBegan(host, s);
   sessionRate_.count(config_.sessionRate, now_);
+  if (opening.side == kOut) bindings_.countRate(host);  // what outsiders begin is not its doing
   sessions_.timers.add(slot, deadlineOf(slot));
   stats.sessionsCreated++;
   stats.sessionsActive++;

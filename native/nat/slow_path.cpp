@@ -103,6 +103,11 @@ Exempt Translator::exemption(const PacketView& packet, const Parsed& parsed, boo
 bool Translator::classify(const PacketView& packet, const Parsed& parsed, Route& route,
                           Result& result) const {
   const bool fromInside = inside_.contains(parsed.source);
+  if (fromInside && packet.fromOutside) {
+    result.direction = Direction::Inbound;
+    result.reason = Reason::InvalidSource;
+    return false;
+  }
   if (fromInside && inside_.contains(parsed.destination)) {
     result.verdict = Verdict::Passed;
     return false;

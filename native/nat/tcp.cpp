@@ -1,5 +1,7 @@
 #include "nat/tcp.h"
 
+#include <algorithm>
+
 namespace napt {
 
 namespace {
@@ -72,6 +74,27 @@ bool isInWindow(const Session& s, Side side, const Segment& segment) {
          isNotAfter(segment.sequence, beyond);
 }
 
+/// A segment's farthest reach from what its sender sent last, where windows are smaller than that.
+constexpr uint32_t kReach = 65535;
+
+/// Could the remote have sent this? More is allowed than the receiver would take, so that what the
+/// middle has missed does no harm; but one who guesses is wrong in all but 1 of 30,000 cases.
+bool isPlausible(const Session& s, const Segment& segment) {
+  if ((s.flags & kSeenOutside) == 0) return true;
+  const uint32_t window = std::max(windowOf(s, kOut), kReach);
+  const uint32_t furthest =
+      isNotAfter(s.edge[kIn], s.end[kIn] + kReach) ? s.end[kIn] + kReach : s.edge[kIn];
+  return isNotAfter(s.end[kIn] - window, segment.sequence) &&
+         isNotAfter(segment.sequence, furthest);
+}
+
+/// Does the remote acknowledge what it can have got? Completes a handshake only if so.
+bool isPlausibleAck(const Session& s, const Segment& segment) {
+  if ((s.flags & kSeenInside) == 0) return true;
+  const uint32_t window = std::max(windowOf(s, kIn), kReach);
+  return isNotAfter(segment.ack, s.end[kOut]) && isNotAfter(s.end[kOut] - window, segment.ack);
+}
+
 /// A SYN from one side alone with a new sequence number: the connection is begun afresh.
 bool isNewAttempt(const Session& s, Side side, const Segment& segment) {
   return (s.state & kTcpEstablished) == 0 && (s.flags & seenFlag(side)) != 0 &&
@@ -81,7 +104,7 @@ bool isNewAttempt(const Session& s, Side side, const Segment& segment) {
 }  // namespace
 
 void openTcp(Session& s, Side side, const Segment& segment) {
-  s.state = side == kIn ? uint8_t{kFromOutside} : uint8_t{0};
+  s.state = side == kIn ? uint8_t{kBegunOutside} : uint8_t{0};
   s.flags &= static_cast<uint8_t>(~(kSeenInside | kSeenOutside));
   s.window[kOut] = s.window[kIn] = 0;
   s.end[kOut] = s.end[kIn] = s.edge[kOut] = s.edge[kIn] = 0;
@@ -105,11 +128,20 @@ bool trackTcp(Session& s, Side side, const Segment& segment, bool liberal) {
   if (syn && (phase == TcpPhase::Established || phase == TcpPhase::HalfClosed)) {
     return false;  // a stray or repeated SYN: the endpoints will sort it out
   }
+  const Side other = otherOf(side);
   if (syn && !ack && (phase != TcpPhase::Opening || isNewAttempt(s, side, segment))) {
     openTcp(s, side, segment);
+  } else if (syn && ack && (s.state & ackBit(side)) == 0 && (s.flags & seenFlag(other)) != 0 &&
+             segment.ack == s.end[other]) {
+    // The answer to the other side's SYN tells where this side begins, whatever came before.
+    s.flags &= static_cast<uint8_t>(~seenFlag(side));
+    s.edge[side] = s.end[side] = 0;
   }
-
-  const Side other = otherOf(side);
+  // What someone off the path makes up is passed on, but neither refreshes nor changes anything.
+  if (side == kIn && !syn && !liberal) {
+    const bool completes = ack && (s.state & kAckIn) == 0;
+    if (!isPlausible(s, segment) || (completes && !isPlausibleAck(s, segment))) return false;
+  }
   const bool seen = (s.flags & seenFlag(side)) != 0;
   const bool inWindow = !seen || liberal || isInWindow(s, side, segment);
   if (syn) setScale(s, side, segment);

@@ -26,7 +26,7 @@ enum TcpBit : uint8_t {
   kFinOutAcked = 16,
   kFinInAcked = 32,
   kReset = 64,
-  kFromOutside = 128,  // the first SYN came from outside
+  kBegunOutside = 128,  // the first SYN came from outside
 };
 constexpr uint8_t kTcpEstablished = kAckOut | kAckIn;
 
@@ -90,7 +90,7 @@ inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t lengt
 /// Whether an established segment needs no more than `trackWindow`.
 inline bool isPlainTcp(const Session& s, Side side, uint8_t flags) {
   const uint8_t seen = side == kOut ? kSeenInside : kSeenOutside;
-  return (flags & (kTcpSpecial | kAck)) == kAck && (s.state & ~kFromOutside) == kTcpEstablished &&
+  return (flags & (kTcpSpecial | kAck)) == kAck && (s.state & ~kBegunOutside) == kTcpEstablished &&
          (s.flags & (seen | kWatched)) == seen;
 }
 

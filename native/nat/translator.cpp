@@ -69,7 +69,7 @@ struct Lane {
   uint32_t length, wire, total, slot;
   uint32_t own;  // the public address it is for, kNone outbound
   Path path;
-  bool partial, keepsId;
+  bool partial, keepsId, fromOutside;
   uint8_t icmpType;
 };
 
@@ -125,7 +125,9 @@ void Translator::translateBatch(Descriptor* descriptors, uint32_t count, uint8_t
 bool BatchRun::read(const Descriptor& d, Lane& lane) const {
   const volatile Descriptor& shared = d;
   const uint32_t offset = shared.offset, size = shared.length, wire = shared.wire;
-  lane.partial = (shared.flags & kPartialChecksum) != 0;
+  const uint32_t flags = shared.flags;
+  lane.partial = (flags & kPartialChecksum) != 0;
+  lane.fromOutside = (flags & kFromOutside) != 0;
   lane.now = base + shared.delay;
   const bool inside = offset <= length && size <= length - offset;
   lane.p = bytes + (inside ? offset : 0);
@@ -216,8 +218,12 @@ bool BatchRun::track(const Lane& lane, Session& s, Side side) const {
   const uint8_t flags = transport[kTcpFlags];
   const uint32_t header = (transport[12] >> 4) * 4u, whole = lane.total - kIpHeader;
   if (!isPlainTcp(s, side, flags) || header < kTcpHeader || header > whole) return false;
-  trackWindow(s, side, load32be(transport + kTcpSequence), whole - header,
-              load32be(transport + kTcpAck), load16be(transport + kTcpWindow), true);
+  const uint32_t sequence = load32be(transport + kTcpSequence);
+  // Far from what was sent last: whether it is plausible is for `trackTcp` to say.
+  constexpr uint32_t kNear = 65535;
+  if (sequence - s.end[side] + kNear > 2 * kNear) return false;
+  trackWindow(s, side, sequence, whole - header, load32be(transport + kTcpAck),
+              load16be(transport + kTcpWindow), true);
   return true;
 }
 
@@ -296,7 +302,7 @@ bool BatchRun::fast(Lane& lane, Result& result) {
   uint32_t slot = lane.slot;
   if (lane.path == Path::Slow || slot == kNone) return false;
   if (lane.own == PublicAddresses::kNone) {
-    if (!outbound(lane, slot)) return false;
+    if (lane.fromOutside || !outbound(lane, slot)) return false;
     result.direction = Direction::Outbound;
   } else {
     const uint8_t protocol = lane.key.protocol();
@@ -348,7 +354,7 @@ void BatchRun::block(uint32_t first, uint32_t count) {
     if (fast(lane, result)) {
       nat.sweepCredit_ += Translator::kSweepPerPacket;
     } else {
-      const PacketView packet{lane.p, lane.length, lane.wire, lane.partial};
+      const PacketView packet{lane.p, lane.length, lane.wire, lane.partial, lane.fromOutside};
       result = nat.process(packet, d[i].tag);
     }
     d[i].verdict = result.packed();

@@ -229,7 +229,8 @@ class Translator {
   Reason obstacle_ = Reason::None;  // why it can't leave: then it makes and refreshes nothing
   uint32_t sweepCredit_ = 0;        // sessions that the next new session may look at for expiry
   uint32_t evictionHand_ = 0;       // the slot that eviction looks at next
-  RateLimit sessionRate_, icmpErrors_;
+  RateLimit sessionRate_;
+  RateLimit icmpErrors_[2];  // to outside, to inside: neither side can use up the other's
 };
 
 }  // namespace napt

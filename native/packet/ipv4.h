@@ -122,10 +122,11 @@ class Protocols {
 
 /// One packet in the caller's memory.
 struct PacketView {
-  uint8_t* data;    // the first byte of the IPv4 header
-  uint32_t length;  // bytes that may be read and written
-  uint32_t wire;    // bytes that the packet had on the wire, at least `length`
-  bool partial;     // its transport checksum is partial
+  uint8_t* data;             // the first byte of the IPv4 header
+  uint32_t length;           // bytes that may be read and written
+  uint32_t wire;             // bytes that the packet had on the wire, at least `length`
+  bool partial;              // its transport checksum is partial
+  bool fromOutside = false;  // it came in on the outside, for certain
 };
 
 enum class Kind : uint8_t {

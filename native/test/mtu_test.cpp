@@ -25,10 +25,6 @@ uint16_t pseudoSum(const Bytes& p) {
 }
 
 /// Computes the header checksum anew.
-void sealHeader(Bytes& p) {
-  store16be(&p[kIpChecksum], 0);
-  store16be(&p[kIpChecksum], static_cast<uint16_t>(~slowSum(p.data(), headerOf(p))));
-}
 Bytes withFragment(Bytes p, uint16_t word) {
   store16be(&p[kIpFragment], word);
   sealHeader(p);

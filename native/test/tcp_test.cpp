@@ -294,7 +294,7 @@ TEST_CASE("TCP: who may open") {
     }
     CHECK(send(*c.nat, tcp(other, c.outside, kSyn)).verdict == Verdict::Forwarded);
     CHECK(c.nat->stats.sessionsCreated == 2);
-    CHECK((c.nat->sessions()[1].state & kFromOutside) != 0);
+    CHECK((c.nat->sessions()[1].state & kBegunOutside) != 0);
   }
   SUBCASE("from inside anything, unless pick-up is off") {
     for (const bool pickup : {true, false}) {
