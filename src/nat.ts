@@ -30,7 +30,10 @@ export interface TranslateOptions {
 
 /** A packet that the engine puts out by itself, or word that one it held is gone. */
 export interface EmittedPacket {
-  /** A fragment released after its first one came, an ICMP error of the NAT's own, or a held fragment that died. */
+  /**
+   * A fragment released after its first one came or a piece of a packet that was larger than the `mtu`, an ICMP
+   * error of the NAT's own, or a held fragment that died. The pieces of a packet come together and in order.
+   */
   readonly kind: "fragment" | "icmp" | "discarded";
   /** The IPv4 packet, the caller's to keep; empty when discarded. */
   readonly packet: Uint8Array;
@@ -139,8 +142,8 @@ export class Nat {
   }
 
   /**
-   * Takes the packets that the engine puts out itself, oldest first. A caller who lets fragments be held has to:
-   * what is not taken fills the store, and then fragments are dropped.
+   * Takes the packets that the engine puts out itself, oldest first. A caller who lets fragments be held,
+   * or sets an `mtu`, has to: what is not taken fills the store, and then fragments are dropped.
    */
   take(): EmittedPacket[] {
     return this.#engine.take().map(([packet, kind, toInside, tag, cause, at]) => ({

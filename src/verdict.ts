@@ -1,7 +1,7 @@
 // The words for what becomes of a packet. native/nat/verdict.h has the same tables; src/native.ts compares
 // them when the addon is loaded.
 
-/** Forwarded: translated. Passed: left as it is. Held: kept until its first fragment comes. Punted: for the caller. */
+/** Forwarded: translated. Passed: left as it is. Held: comes out by `take`. Punted: for the caller. */
 export const VERDICTS = ["forwarded", "passed", "held", "punted", "dropped"] as const;
 export type VerdictName = (typeof VERDICTS)[number];
 
@@ -64,7 +64,7 @@ export const REASON_MEANINGS: Readonly<Record<DropReason, string>> = {
   "rate-limit": "more new sessions than `limits.sessionRate` or `limits.sessionRatePerHost` allow",
   "too-big": "larger than the `mtu` of where it goes, and not to be fragmented",
   "fragment-tiny": "a fragment that splits the TCP header",
-  "fragment-limit": "no room to hold another fragment (`limits.fragments`)",
+  "fragment-limit": "no room to hold another fragment (`limits.fragments`), or for the pieces of a packet",
   "fragment-timeout": "a held fragment whose first one never came (`timeouts.fragment`)",
   "fragment-refused": "a fragment of a packet whose first one was dropped",
 };

@@ -59,10 +59,10 @@ export function locateIpv4(bytes: Uint8Array, start: number, capLength: number, 
 }
 
 /**
- * The link header for a packet of `ipLength` bytes that goes back to the sender of the frame at `start`,
- * whose IPv4 header is at `ipOffset`: Ethernet addresses swapped, the rest (VLAN tags, PPPoE session) kept.
+ * The link header of the frame at `start`, whose IPv4 header is at `ipOffset`, for a packet of `ipLength` bytes:
+ * a length that it tells is that packet's.
  */
-export function replyLinkHeader(
+export function linkHeaderFor(
   bytes: Uint8Array,
   start: number,
   ipOffset: number,
@@ -72,8 +72,6 @@ export function replyLinkHeader(
   const header = bytes.slice(start, start + ipOffset);
   switch (linkType) {
     case LINK_TYPE.ethernet:
-      header.copyWithin(0, 6, 12);
-      header.set(bytes.subarray(start, start + 6), 6);
       setPppoeLength(header, 12, 14, ipLength);
       break;
     case LINK_TYPE.linuxSll:
@@ -82,6 +80,22 @@ export function replyLinkHeader(
     case LINK_TYPE.linuxSll2:
       setPppoeLength(header, 0, 20, ipLength);
       break;
+  }
+  return header;
+}
+
+/** The same for a packet that goes back to the sender of that frame: Ethernet addresses are swapped. */
+export function replyLinkHeader(
+  bytes: Uint8Array,
+  start: number,
+  ipOffset: number,
+  linkType: number,
+  ipLength: number,
+): Uint8Array {
+  const header = linkHeaderFor(bytes, start, ipOffset, linkType, ipLength);
+  if (linkType === LINK_TYPE.ethernet) {
+    header.copyWithin(0, 6, 12);
+    header.set(bytes.subarray(start, start + 6), 6);
   }
   return header;
 }

@@ -26,6 +26,8 @@ export class BothSides {
   /** Frames of held fragments by tag, until they are released or lost. */
   readonly #held = new Map<number, Stamped & { ipOffset: number }>();
   #original: Stamped | null = null;
+  /** The packet that went out in pieces last. */
+  #cut = 0;
   /** What the packet under way has brought out: written behind it. */
   #behind: (() => void)[] = [];
 
@@ -60,7 +62,7 @@ export class BothSides {
       this.#packet(verdict.direction === "outbound" ? "outside" : "inside", stamped(chunk, i), comment);
     } else if (verdict.verdict === "held") {
       const tag = batch.descriptors[slot * DESCRIPTOR_WORDS + DESCRIPTOR.tag]!;
-      this.#held.set(tag, { ...original, ipOffset });
+      if (tag !== this.#cut) this.#held.set(tag, { ...original, ipOffset });
     }
     this.#writeBehind();
   }
@@ -78,6 +80,13 @@ export class BothSides {
     }
     const held = this.#held.get(packet.tag);
     this.#held.delete(packet.tag);
+    if (packet.kind === "fragment" && made !== null) {
+      this.#cut = packet.tag;
+      this.#behind.push(() =>
+        this.#packet(packet.side, made, "forwarded: a piece of a packet that is too big"),
+      );
+      return;
+    }
     if (packet.kind === "discarded" || held === undefined) return;
     held.frame.set(packet.packet, held.ipOffset);
     this.#behind.push(() => this.#packet(packet.side, held, "forwarded: released by its first fragment"));

@@ -5,6 +5,7 @@ export interface TranslateReport {
   /** in = out + all drops + held. Packets that the NAT originated are in neither. */
   readonly packets: {
     readonly in: number;
+    /** One that was cut to an `mtu` counts once; the output has its pieces. */
     readonly out: number;
     /** Of `out`: left as they were. */
     readonly passed: number;

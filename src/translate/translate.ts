@@ -2,7 +2,7 @@
 // bytes between and around the dropped ones are copied to the output. So the format, link headers, timestamps,
 // options and blocks that are no packets come out as they were.
 import type { CaptureChunk } from "../capture/chunk.js";
-import { locateIpv4, replyLinkHeader, SUPPORTED_LINK_TYPES } from "../capture/link.js";
+import { linkHeaderFor, locateIpv4, replyLinkHeader, SUPPORTED_LINK_TYPES } from "../capture/link.js";
 import { type CaptureDamage, CaptureReader } from "../capture/reader.js";
 import type { ByteSink } from "../capture/sink.js";
 import type { ByteSource } from "../capture/source.js";
@@ -112,10 +112,10 @@ class Translation {
   readonly #passUnmatched: boolean;
   readonly #actions = new Uint8Array(MOST_RECORDS);
   readonly #recordOfSlot = new Uint32Array(MOST_RECORDS);
-  /** Records of held fragments, by tag, with the offset of the IPv4 header. */
-  readonly #held = new Map<number, { record: Uint8Array; ipOffset: number; captured: number }>();
+  /** Records of held packets, by tag. */
+  readonly #held = new Map<number, HeldRecord>();
   /** Link headers for errors that come later, by the tag of their cause. */
-  readonly #samples = new Map<number, ReplySample>();
+  readonly #samples = new Map<number, LinkSample>();
   readonly #unknownLinks = new Set<number>();
   #insertions: Insertion[] = [];
   #lateInsertions: Uint8Array[] = [];
@@ -247,8 +247,15 @@ class Translation {
     const at = this.#batch.descriptors[slot * DESCRIPTOR_WORDS + DESCRIPTOR.offset]!;
     const start = chunk.recordStart[i]!;
     if (verdict === HELD) {
-      const record = chunk.bytes.slice(start, chunk.recordEnd[i]!);
-      this.#held.set(tag, { record, ipOffset: at - start, captured: chunk.capLength[i]! });
+      const captured = chunk.capLength[i]!;
+      this.#held.set(tag, {
+        record: chunk.bytes.slice(start, chunk.recordEnd[i]!),
+        sample: sampleOf(chunk, i, at),
+        captured,
+        ipLength: ipLengthAt(chunk.bytes, at, chunk.dataStart[i]! + captured),
+        seconds: chunk.timeSeconds[i]!,
+        nanos: chunk.timeNanos[i]!,
+      });
     } else if (this.#nat.config.icmpErrors) {
       this.#samples.set(tag, sampleOf(chunk, i, at));
       if (this.#samples.size > MOST_SAMPLES) this.#samples.delete(this.#samples.keys().next().value!);
@@ -258,19 +265,23 @@ class Translation {
   /** Takes what the NAT puts out by itself and finds its place behind a record of this chunk. */
   #collect(chunk: CaptureChunk | null, firstRecord: number): void {
     let after = firstRecord;
+    const released = new Set<number>();
     for (const packet of this.#nat.take()) {
       // Put out by time alone: behind what came before it.
       if (packet.cause !== 0) after = packet.cause - this.packets - 1;
       const record = this.#recordOf(packet);
       this.#both?.emitted(packet, record?.both ?? null);
       if (record === null) continue;
-      if (packet.kind === "fragment") {
+      // A packet in pieces counts once.
+      if (packet.kind === "fragment" && !released.has(packet.tag)) {
+        released.add(packet.tag);
         this.#written++;
         this.#bytesOut += record.captured;
       }
       if (chunk === null) this.#lateInsertions.push(record.bytes);
       else this.#insertions.push({ after, record: record.bytes });
     }
+    for (const tag of released) this.#held.delete(tag); // all pieces of a packet come at once
   }
 
   /** The record that a packet of the NAT's becomes; null if it is only word of a loss. */
@@ -280,14 +291,17 @@ class Translation {
       if (sample === undefined) return null;
       const frame = replyFrame(sample, packet.packet);
       const { seconds, nanos } = this.#timeOf(packet.at);
-      const bytes = encodeRecordLike(sample.record, 0, frame, seconds, nanos);
-      return { bytes, captured: frame.length, both: { frame, linkType: sample.linkType, seconds, nanos } };
+      return emittedRecord(sample, frame, frame.length, seconds, nanos);
     }
     const held = this.#held.get(packet.tag);
-    this.#held.delete(packet.tag);
+    if (packet.kind === "discarded") this.#held.delete(packet.tag);
     if (packet.kind === "discarded" || held === undefined) return null;
-    held.record.set(packet.packet, held.ipOffset);
-    return { bytes: held.record, captured: held.captured, both: null };
+    const { record, sample, captured, ipLength, seconds, nanos } = held;
+    if (packet.packet.length < ipLength) {
+      return emittedRecord(sample, pieceFrame(sample, packet.packet), captured, seconds, nanos);
+    }
+    record.set(packet.packet, sample.linkStart + sample.ipOffset);
+    return { bytes: record, captured, both: null };
   }
 
   #timeOf(at: number): { seconds: number; nanos: number } {
@@ -333,15 +347,43 @@ interface EmittedRecord {
   readonly both: { frame: Uint8Array; linkType: number; seconds: number; nanos: number } | null;
 }
 
-/** So much of a record that an answer to its sender can be framed alike. */
-interface ReplySample {
+/** A record whose packet the NAT holds. */
+interface HeldRecord {
+  readonly record: Uint8Array;
+  readonly sample: LinkSample;
+  readonly captured: number;
+  /** Bytes of the packet that are there; a piece of it has fewer. */
+  readonly ipLength: number;
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+/** So much of a record that another packet can be framed alike. */
+interface LinkSample {
   readonly record: RecordSample;
   readonly linkStart: number;
   readonly ipOffset: number;
   readonly linkType: number;
 }
 
-function sampleOf(chunk: CaptureChunk, i: number, ipStart: number): ReplySample {
+/** Bytes of the IPv4 packet at `at`, as far as they are there; its length field may be 0 (TSO). */
+function ipLengthAt(bytes: Uint8Array, at: number, end: number): number {
+  const total = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  return total === 0 ? end - at : Math.min(total, end - at);
+}
+
+function emittedRecord(
+  { record, linkType }: LinkSample,
+  frame: Uint8Array,
+  captured: number,
+  seconds: number,
+  nanos: number,
+): EmittedRecord {
+  const bytes = encodeRecordLike(record, 0, frame, seconds, nanos);
+  return { bytes, captured, both: { frame, linkType, seconds, nanos } };
+}
+
+function sampleOf(chunk: CaptureChunk, i: number, ipStart: number): LinkSample {
   const start = chunk.recordStart[i]!;
   return {
     record: {
@@ -356,8 +398,15 @@ function sampleOf(chunk: CaptureChunk, i: number, ipStart: number): ReplySample 
   };
 }
 
-function replyFrame({ record, linkStart, ipOffset, linkType }: ReplySample, packet: Uint8Array): Uint8Array {
-  const header = replyLinkHeader(record.bytes, linkStart, ipOffset, linkType, packet.length);
+function replyFrame({ record, linkStart, ipOffset, linkType }: LinkSample, packet: Uint8Array): Uint8Array {
+  return framed(replyLinkHeader(record.bytes, linkStart, ipOffset, linkType, packet.length), packet);
+}
+
+function pieceFrame({ record, linkStart, ipOffset, linkType }: LinkSample, packet: Uint8Array): Uint8Array {
+  return framed(linkHeaderFor(record.bytes, linkStart, ipOffset, linkType, packet.length), packet);
+}
+
+function framed(header: Uint8Array, packet: Uint8Array): Uint8Array {
   const frame = new Uint8Array(header.length + packet.length);
   frame.set(header);
   frame.set(packet, header.length);

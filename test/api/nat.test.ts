@@ -337,6 +337,25 @@ describe("what the engine puts out", () => {
     assert.equal(nat.stats.drops["fragment-timeout"], 1);
   });
 
+  test("pieces of what is larger than the MTU", () => {
+    using nat = new Nat({ ...CONFIG, mtu: { inside: 576, outside: 1280 } });
+    const packet = udp({ src: GUEST, dst: REMOTE, payload: new Uint8Array(1400), df: false });
+    assert.equal(nat.translate(packet, { now: 0, tag: 7 }).verdict, "held");
+    const taken = nat.take();
+    assert.deepEqual(
+      taken.map(({ kind, side, tag, cause }) => ({ kind, side, tag, cause })),
+      new Array(2).fill({ kind: "fragment", side: "outside", tag: 7, cause: 7 }),
+    );
+    assert.ok(taken.every((piece) => piece.packet.length <= 1280));
+    const { packets } = nat.stats;
+    assert.deepEqual(
+      [packets.in, packets.out, packets.held, packets.fragmented, packets.pieces],
+      [1, 1, 0, 1, 2],
+    );
+    const whole = udp({ src: GUEST, dst: REMOTE, payload: new Uint8Array(1400), df: true });
+    assert.equal(nat.translate(whole, { now: 0 }).reason, "too-big");
+  });
+
   test("errors are limited in rate", () => {
     using nat = new Nat({ ...CONFIG, icmpErrors: true });
     let sent = 0;

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LINK_TYPE, locateIpv4, replyLinkHeader, SUPPORTED_LINK_TYPES } from "../../src/capture/link.js";
+import {
+  LINK_TYPE,
+  linkHeaderFor,
+  locateIpv4,
+  replyLinkHeader,
+  SUPPORTED_LINK_TYPES,
+} from "../../src/capture/link.js";
 
 const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
 
@@ -68,6 +74,20 @@ describe("locateIpv4", () => {
   it("lists every link type it knows", () => {
     const known = new Set(frames.filter(([, , , ipv4]) => ipv4).map(([, linkType]) => linkType));
     assert.deepEqual([...SUPPORTED_LINK_TYPES].sort(), [...known].sort());
+  });
+});
+
+describe("linkHeaderFor", () => {
+  it("keeps all but the length in PPPoE", () => {
+    const along = (header: string, ipLength: number) => {
+      const bytes = Uint8Array.from([7, ...hex(header), ...hex(IP)]);
+      const made = linkHeaderFor(bytes, 1, hex(header).length, LINK_TYPE.ethernet, ipLength);
+      return Buffer.from(made).toString("hex");
+    };
+    const same = (header: string) => header.replaceAll(" ", "");
+    assert.equal(along(`${ADDRESSES} 8100 0064 0800`, 9), same(`${ADDRESSES} 8100 0064 0800`));
+    const pppoe = (length: string) => `${ADDRESSES} 8864 1100 0007 ${length} 0021`;
+    assert.equal(along(pppoe("0016"), 0x1fe), same(pppoe("0200")));
   });
 });
 

@@ -1,4 +1,4 @@
-// Packets that the NAT puts into a capture by itself: ICMP errors and released fragments.
+// Packets that the NAT puts into a capture by itself: ICMP errors, released fragments, pieces of what was too big.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,15 @@ import { openSource } from "../../src/capture/source.js";
 import { PcapngWriter, PcapWriter } from "../../src/capture/writer.js";
 import { Nat, type NatConfig } from "../../src/index.js";
 import { translateCapture } from "../../src/translate/translate.js";
-import { decode, fragments, tcp, udp } from "../support/packets.js";
+import {
+  decode,
+  fragments,
+  reassemble,
+  tcp,
+  transportChecksumIn,
+  transportChecksumOf,
+  udp,
+} from "../support/packets.js";
 
 const CONFIG: NatConfig = { inside: ["192.168.226.0/24"], outside: ["203.0.113.1"], icmpErrors: true };
 const GUEST_MAC = [2, 0, 0, 0, 0, 1];
@@ -65,15 +73,27 @@ async function read(path: string): Promise<Frame[]> {
   return frames;
 }
 
-async function translate(frames: Frame[], config: NatConfig = CONFIG, format: "pcap" | "pcapng" = "pcap") {
+async function translate(
+  frames: Frame[],
+  config: NatConfig = CONFIG,
+  format: "pcap" | "pcapng" = "pcap",
+  withBoth = false,
+) {
   const input = join(directory, "in");
   const output = join(directory, "out");
   await write(input, frames, format);
   using nat = new Nat(config, { seed: 1 });
   const source = await openSource(input);
-  const { report } = await translateCapture({ nat, source, openOutput: () => openSink(output) });
+  const both = join(directory, "both");
+  const { report } = await translateCapture({
+    nat,
+    source,
+    openOutput: () => openSink(output),
+    ...(withBoth && { openBoth: () => openSink(both) }),
+  });
   await source.close();
-  return { report, frames: await read(output), bytes: readFileSync(output) };
+  const sides = withBoth ? await read(both) : [];
+  return { report, frames: await read(output), bytes: readFileSync(output), sides, stats: nat.stats };
 }
 
 const ipOf = ({ bytes }: Frame) => decode(bytes.subarray(14));
@@ -165,6 +185,70 @@ describe("translate puts in", () => {
       if (f.time < 4) assert.ok(f.bytes.subarray(-6).every((byte) => byte === 0xee));
     }
   });
+
+  for (const format of ["pcap", "pcapng"] as const) {
+    for (const withBoth of [false, true]) {
+      const how = withBoth ? `${format}, both sides` : format;
+      test(`the pieces of a packet larger than the MTU, in its place (${how})`, async () => {
+        const big = (id: number, df = false) =>
+          udp({
+            src: "192.168.226.135:4000",
+            dst: "198.51.100.7:53",
+            payload: Uint8Array.from({ length: 1200 }, (_, i) => i),
+            id,
+            df,
+          });
+        // The last one comes in two fragments, second first, of which the second is too big.
+        const [first, second] = fragments(big(3), [400]).map((piece, i) => frame(5 - i, piece)) as [
+          Frame,
+          Frame,
+        ];
+        const sent = [frame(1, question()), frame(2, big(1)), frame(2.5, big(2, true)), frame(3, question())];
+        const input = [...sent, second, first, frame(6, question())];
+        const { report, frames, sides, stats } = await translate(
+          input,
+          { ...CONFIG, mtu: { outside: 600 } },
+          format,
+          withBoth,
+        );
+        assert.deepEqual(report.packets, { in: 7, out: 6, passed: 0, held: 0, originated: 1 });
+        assert.deepEqual(report.drops, { "too-big": 1 });
+        assert.equal(
+          report.bytes.out,
+          input.reduce((bytes, f) => bytes + f.bytes.length, 0) - sent[2]!.bytes.length,
+        );
+        assert.deepEqual([stats.packets.fragmented, stats.packets.pieces], [2, 5]);
+        assert.deepEqual(
+          frames.map((f) => [f.time, ipOf(f).dst, ipOf(f).fragmentOffset]),
+          [
+            [1, "198.51.100.7", 0],
+            [2, "198.51.100.7", 0],
+            [2, "198.51.100.7", 576],
+            [2, "198.51.100.7", 1152],
+            [2.5, "192.168.226.135", 0],
+            [3, "198.51.100.7", 0],
+            [5, "198.51.100.7", 0],
+            [4, "198.51.100.7", 400],
+            [4, "198.51.100.7", 976],
+            [6, "198.51.100.7", 0],
+          ],
+        );
+        for (const pieces of [frames.slice(1, 4), frames.slice(6, 9)]) {
+          for (const piece of pieces) {
+            assert.deepEqual([...piece.bytes.subarray(0, 14)], [...ROUTER_MAC, ...GUEST_MAC, ...ETHERTYPE]);
+            assert.ok(piece.bytes.length <= 14 + 600);
+          }
+          const whole = reassemble(pieces.map((piece) => piece.bytes.subarray(14)))!;
+          assert.equal(decode(whole).src, "203.0.113.1");
+          assert.equal(whole.length, 1228);
+          assert.equal(transportChecksumIn(whole), transportChecksumOf(whole));
+        }
+        // Each packet as it came, and what went out in its place.
+        const forwarded = frames.filter((f) => ipOf(f).src === "203.0.113.1");
+        if (withBoth) assert.equal(sides.length, 7 + forwarded.length);
+      });
+    }
+  }
 
   test("no orphans: they are drops after their time, held before", async () => {
     const whole = udp({
