@@ -38,13 +38,38 @@ struct Translator::WatchedControl final : Control {
     return nat.expect(slot, protocol, insidePort, out);
   }
   void forget(uint8_t protocol, uint16_t insidePort) override {
-    nat.endExpected(Key::of(session().inside, session().remote, insidePort, 0, protocol));
+    nat.endExpected(keyOf(protocol, insidePort));
+  }
+  bool outsideOf(uint8_t protocol, uint16_t insidePort, Endpoint& out) override {
+    const uint32_t at = nat.lookup(keyOf(protocol, insidePort));
+    if (at == kNone || nat.sessions_[at].address != session().address) return false;
+    out = {nat.addressOf(nat.sessions_[at]), nat.sessions_[at].publicPort};
+    return true;
+  }
+  bool insideOf(uint8_t protocol, uint16_t publicPort, uint16_t& out) override {
+    const Session& c = session();
+    const PublicEndpoint e{c.address, swap16(publicPort)};
+    if (nat.addresses_[c.address].isStatic) {
+      out = publicPort;
+      return true;
+    }
+    const uint32_t head = nat.liveHead({protocol, e, c.remote, 0});
+    if (head == kNone || nat.sessions_[head].inside != c.inside) return false;
+    out = nat.sessions_[head].insidePort;
+    return true;
+  }
+  void callPaired(uint16_t insideId, uint16_t remoteId) override {
+    nat.pairCall(keyOf(kGre, insideId), remoteId);
+  }
+  Key keyOf(uint8_t protocol, uint16_t insidePort) const {
+    return Key::of(session().inside, session().remote, insidePort, 0, protocol);
   }
   const Session& session() const override { return nat.sessions_[slot]; }
 };
 
 const Alg* Translator::algOf(uint16_t port) const {
   if (config_.ftp && port == ftp_.port()) return &ftp_;
+  if (config_.pptp && port == pptp_.port()) return &pptp_;
   return nullptr;
 }
 
@@ -77,6 +102,12 @@ Segment Translator::asSent(uint32_t slot, Side side, const Segment& segment) con
     out.ack = watches_.find(slot)->streams[otherOf(side)].shift.toSender(segment.ack);
   }
   return out;
+}
+
+/// A number in what a side's packets became, as that side counts.
+uint32_t Translator::asSent(uint32_t slot, Side side, uint32_t sequence) const {
+  if ((sessions_[slot].flags & kWatched) == 0) return sequence;
+  return watches_.find(slot)->streams[side].shift.toSender(sequence);
 }
 
 /// Forwards a TCP segment of a session that is or may become watched. Its state is up to date.
@@ -191,22 +222,49 @@ bool Translator::expect(uint32_t control, uint8_t protocol, uint16_t insidePort,
   const Key key = Key::of(c.inside, c.remote, insidePort, 0, protocol);
   const Policy& policy = policyAt(c.inside);
   PublicEndpoint e{};
-  if (!bindings_.findPermanent(key, e)) {  // those admit any remote
+  const bool permanent = bindings_.findPermanent(key, e);
+  if (!permanent || protocol == kGre) {  // a permanent binding admits any remote's connections
     uint32_t slot = lookup(key);
     if (slot == kNone) {
       // The remote will look for it where it knows the control connection.
-      const uint32_t head = liveBinding(key, policy);
+      const uint32_t head = permanent ? kNone : liveBinding(key, policy);
       if (head != kNone && sessions_[head].address != c.address) return false;
       if (open({key, kOut, Segment{}, nullptr, false, &c}, slot) != Reason::None) return false;
     }
     Session& s = sessions_[slot];
-    if ((s.flags & kExpected) == 0) return false;  // of a remote that has port 0
+    if (protocol == kTcp && (s.flags & kExpected) == 0) return false;  // the remote's port is 0
     s.last = now_;
     e = endpointOf(s);
   }
   if (e.address != c.address) return false;
   out = {addresses_[e.address].address, swap16(e.port)};
   return true;
+}
+
+/// A call knows both its ids now: its outbound packets carry the remote's.
+void Translator::pairCall(const Key& key, uint16_t remoteId) {
+  const uint32_t slot = lookup(key);
+  if (slot == kNone || remoteId == 0 || sessions_[slot].end[kOut] == remoteId) return;
+  unpairCall(slot);
+  const uint32_t other = calls_.find(key.inside(), key.remote(), remoteId);
+  if (other != kNone) unpairCall(other);  // the remote has given the id anew
+  sessions_[slot].end[kOut] = remoteId;
+  if (!calls_.add(slot)) sessions_[slot].end[kOut] = 0;
+}
+
+void Translator::unpairCall(uint32_t slot) {
+  Session& s = sessions_[slot];
+  if (s.protocol != kGre || s.end[kOut] == 0) return;
+  calls_.remove(slot);
+  s.end[kOut] = 0;
+}
+
+/// The session of an outbound packet of a call, or kNone.
+uint32_t Translator::findCall(uint32_t inside, uint32_t remote, uint16_t remoteId) {
+  const uint32_t slot = calls_.find(inside, remote, remoteId);
+  if (slot == kNone || isLive(slot)) return slot;
+  removeSession(slot, stats.sessionsExpired);
+  return kNone;
 }
 
 /// What was expected has come, or will not come any more.

@@ -31,8 +31,7 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
     result.reason = Reason::IcmpChecksum;
     return result;
   }
-  const Quoted quoted =
-      parseQuoted(packet, parsed, config_.verifyHeaderChecksum, config_.protocols);
+  Quoted quoted = parseQuoted(packet, parsed, config_.verifyHeaderChecksum, config_.protocols);
   if (!quoted.usable) {
     result.reason = quoted.badChecksum ? Reason::IcmpChecksum : Reason::IcmpEmbedded;
     return result;
@@ -66,6 +65,7 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
       sentBy = kOut;
     }
   }
+  if (slot != kNone) quoted.sequence = asSent(slot, sentBy, quoted.sequence);
   if (slot != kNone && quoted.hasSequence && !bindings_.policyOf(sessions_[slot]).tcpLiberal &&
       !isInFlight(sessions_[slot], sentBy, quoted.sequence)) {
     result.reason = Reason::IcmpOutOfWindow;
@@ -92,6 +92,13 @@ Reason Translator::quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& 
   const PublicEndpoint e{static_cast<uint16_t>(own), swap16(to.sourcePort)};
   const uint16_t remote = remotePort(q, to.destinationPort);
   const Arrival arrival{q.protocol, e, to.destination, remote, q.tag, true};
+  if (q.isCall) {
+    // Sent by the inside host, so the id is the remote's.
+    slot = calls_.findOutside(e.address, to.destination, q.destinationPort);
+    if (slot == kNone || !isLive(slot)) return Reason::IcmpNoSession;
+    to.source = sessions_[slot].inside;
+    return Reason::None;
+  }
   uint32_t inside;
   uint16_t port;
   bool permanent = true;

@@ -39,7 +39,8 @@ struct alignas(64) Session {
   uint64_t last;         // ns: when its idle time began
   uint16_t packets[2];   // low halves; carries go to SessionLinks
   uint32_t bytes[2];     // likewise
-  uint32_t end[2];       // TCP: highest sequence sent, plus one; SCTP: tag that a side is sent
+  uint32_t end[2];       // TCP: highest sequence sent, plus one; SCTP: tag that a side is sent;
+                         // GRE of a call: [kOut] the remote's call id, network order
   uint32_t edge[2];      // TCP: highest sequence that the other side allows
   uint16_t window[2];    // TCP: largest window that this side offered, unscaled
 };

@@ -120,7 +120,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   s.profile = profileOf(s.inside, s.protocol, s.remotePort);
   s.timeout = firstTimeout(s.protocol);
   mark(s, permanent);
-  if (opening.control != nullptr) s.flags |= kExpected;
+  // A call has no connections of its own that would take its place.
+  if (opening.control != nullptr && s.protocol == kTcp) s.flags |= kExpected;
   if (s.protocol == kTcp) openTcp(s, opening.side, opening.segment);
   if (s.protocol == kSctp) s.end[kIn] = tag;
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
@@ -207,6 +208,7 @@ void Translator::removeSession(uint32_t slot, uint64_t& counter) {
   const Session& s = sessions_[slot];
   const uint32_t host = bindings_.hosts.find(s.inside);
   if ((s.flags & kWatched) != 0) watches_.end(slot);
+  unpairCall(slot);
   bindings_.detach(slot, host);
   bindings_.sessionEnded(host, s);
   sessions_.timers.remove(slot);
@@ -280,9 +282,11 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
   const Key key = Key::of(was);
   const bool exempt =
       exemptions_.judge(was.remote, was.protocol, was.remotePort, true) == Exempt::Yes;
+  const bool isCall = was.protocol == kGre && was.insidePort != 0;
+  const bool carried = isCall ? config_.pptp : config_.protocols.has(was.protocol);
   const uint32_t number = addresses_.find(old.addressOf(was));
   if (number == PublicAddresses::kNone || !inside_.contains(was.inside) ||
-      inside_.contains(was.remote) || exempt || !config_.protocols.has(was.protocol)) {
+      inside_.contains(was.remote) || exempt || !carried) {
     return false;
   }
   const PublicEndpoint e{static_cast<uint16_t>(number), swap16(was.publicPort)};
@@ -315,6 +319,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       if (bindings_.attach(slot, host)) {
         bindings_.sessionBegan(host, s);
         adoptWatch(old, from, slot);
+        if (isCall && s.end[kOut] != 0 && !calls_.add(slot)) s.end[kOut] = 0;
         stats.sessionsActive++;
         sessions_.timers.add(slot, deadlineOf(slot));
         return true;

@@ -244,6 +244,10 @@ uint16_t Translator::outboundId(const PacketView& packet, const Parsed& parsed,
 }
 
 Reason Translator::outboundSession(const Parsed& parsed, const Segment& segment, uint32_t& slot) {
+  if (parsed.isCall) {
+    slot = findCall(parsed.source, parsed.destination, parsed.destinationPort);
+    return slot == kNone ? Reason::NoMapping : Reason::None;
+  }
   const Key key = Key::of(parsed.source, parsed.destination, parsed.sourcePort,
                           remotePort(parsed, parsed.destinationPort), parsed.protocol);
   const bool reply = parsed.protocol == kIcmp && !isIcmpQuery(parsed.icmpType);

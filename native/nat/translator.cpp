@@ -10,8 +10,14 @@
 
 namespace napt {
 
+/// PPTP carries GRE of its own kind, whatever else is carried.
+static Config withCalls(Config config) {
+  if (config.pptp) config.protocols.addCalls();
+  return config;
+}
+
 Translator::Translator(const Config& config, Seed seed)
-    : config_(config),
+    : config_(withCalls(config)),
       addresses_(config_),
       inside_(config_.inside),
       exemptions_(config_.exemptions),
@@ -20,6 +26,7 @@ Translator::Translator(const Config& config, Seed seed)
       bindings_(config_, addresses_, inside_, sessions_, now_),
       fragments_(sessions_.hashKey()),
       watches_(sessions_.hashKey()),
+      calls_(sessions_),
       identifications_(sessions_.hashKey()) {
   for (const Profile& profile : config_.profiles) {
     const size_t at = timeouts_.size();
@@ -38,7 +45,7 @@ bool Translator::reserve() {
   // Room for errors of its own, and for the pieces of a batch of packets that are too big.
   constexpr uint32_t kOwnPackets = 16384;
   return sessions_.reserve(capacity) && bindings_.reserve() && fragments_.reserve() &&
-         identifications_.reserve() && watches_.reserve() &&
+         identifications_.reserve() && watches_.reserve() && calls_.reserve() &&
          store_.reserve(config_.fragmentLimit + kOwnPackets);
 }
 

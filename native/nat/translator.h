@@ -14,7 +14,9 @@
 
 #include <memory>
 
+#include "nat/alg/calls.h"
 #include "nat/alg/ftp.h"
+#include "nat/alg/pptp.h"
 #include "nat/alg/watches.h"
 #include "nat/batch.h"
 #include "nat/bindings.h"
@@ -162,6 +164,7 @@ class Translator {
   void watch(uint32_t slot, Side side);
   void unwatch(uint32_t slot);
   Segment asSent(uint32_t slot, Side side, const Segment& segment) const;
+  uint32_t asSent(uint32_t slot, Side side, uint32_t sequence) const;
   Result forwardSegment(const PacketView& packet, const Parsed& parsed, const Segment& segment,
                         const Endpoints& to, uint32_t slot, Side side, uint32_t tag);
   void read(Watch& watch, const PacketView& packet, const Parsed& parsed, const Segment& segment,
@@ -169,6 +172,9 @@ class Translator {
   void putOut(uint32_t link, uint32_t length, uint32_t tag, bool toInside);
   bool expect(uint32_t control, uint8_t protocol, uint16_t insidePort, Endpoint& out);
   void endExpected(const Key& key);
+  void pairCall(const Key& key, uint16_t remoteId);
+  void unpairCall(uint32_t slot);
+  uint32_t findCall(uint32_t inside, uint32_t remote, uint16_t remoteId);
   void adoptWatch(const Translator& old, uint32_t from, uint32_t slot);
 
   // eviction.cpp
@@ -220,7 +226,9 @@ class Translator {
   Bindings bindings_;
   Fragments fragments_;
   Ftp ftp_;
+  Pptp pptp_;
   Watches watches_;
+  Calls calls_;
   Identifications identifications_;
   PacketStore store_;
   PacketList outbox_;

@@ -4,7 +4,18 @@
 
 namespace napt {
 
-static void readPorts(const PacketView& packet, Parsed& out) {
+bool readCall(const uint8_t* gre, uint32_t here, uint16_t& id) {
+  constexpr uint8_t kSequencePresent = 0x10, kKeyPresent = 0x20, kAckPresent = 0x80, kVersion = 1;
+  constexpr uint16_t kPpp = 0x880b;
+  if (here < kGreHeader || (gre[0] & ~kSequencePresent) != kKeyPresent ||
+      (gre[1] & ~kAckPresent) != kVersion || load16be(gre + 2) != kPpp) {
+    return false;
+  }
+  id = load<uint16_t>(gre + kGreCallId);
+  return id != 0;
+}
+
+static void readPorts(const PacketView& packet, Parsed& out, const Protocols& carried) {
   const uint8_t* transport = packet.data + out.header;
   const uint32_t whole = out.total - out.header;
   const uint32_t here = out.end - out.header;
@@ -13,7 +24,10 @@ static void readPorts(const PacketView& packet, Parsed& out) {
     return;
   }
   if (!hasPorts(out.protocol) && out.protocol != kIcmp) {
-    out.kind = Kind::Flow;
+    out.isCall = out.protocol == kGre && carried.hasCalls() &&
+                 readCall(transport, here, out.destinationPort);
+    if (!out.isCall) out.destinationPort = 0;
+    out.kind = out.isCall || carried.has(out.protocol) ? Kind::Flow : Kind::Other;
     return;
   }
   if (out.protocol != kIcmp) {
@@ -76,14 +90,14 @@ Parsed parse(const PacketView& packet, bool verifyChecksum, const Protocols& car
     // A datagram can't exceed 65,535 bytes ("ping of death").
     if (offset + (out.total - out.header) > 65535u - kIpHeader) return out;
     const bool splits = out.protocol == kTcp && offset < kTcpHeader;
-    out.kind = splits ? Kind::Tiny : carried.has(out.protocol) ? Kind::Fragment : Kind::Other;
+    out.kind = splits ? Kind::Tiny : carried.hasSome(out.protocol) ? Kind::Fragment : Kind::Other;
     return out;
   }
-  if (!carried.has(out.protocol)) {
+  if (!carried.hasSome(out.protocol)) {
     out.kind = Kind::Other;
     return out;
   }
-  readPorts(packet, out);
+  readPorts(packet, out, carried);
   // An error that comes in fragments can't be checked, and none should (RFC 1812, 4.3.2.3).
   if (out.first && out.kind == Kind::IcmpError) out.kind = Kind::Malformed;
   return out;

@@ -32,6 +32,7 @@ constexpr uint32_t kTcpSequence = 4, kTcpAck = 8, kTcpFlags = 13, kTcpWindow = 1
                    kTcpChecksum = 16, kTcpHeader = 20;
 constexpr uint32_t kUdpChecksum = 6, kUdpHeader = 8;
 constexpr uint32_t kDccpType = 8;
+constexpr uint32_t kGreCallId = 6, kGreHeader = 8;  // enhanced GRE (RFC 2637, section 4.1)
 constexpr uint32_t kSctpTag = 4;
 constexpr uint32_t kIcmpChecksum = 2, kIcmpId = 4, kIcmpHeader = 8;
 
@@ -107,6 +108,13 @@ class Protocols {
   constexpr bool has(uint8_t protocol) const {
     return (bits_[protocol >> 6] >> (protocol & 63) & 1) != 0;
   }
+  /// Enhanced GRE, by its call ids.
+  constexpr void addCalls() { calls_ = true; }
+  constexpr bool hasCalls() const { return calls_; }
+  /// Whether some packets of a protocol are carried.
+  constexpr bool hasSome(uint8_t protocol) const {
+    return has(protocol) || (calls_ && protocol == kGre);
+  }
   /// What every NAPT carries (RFC 3022, section 2.2).
   static constexpr Protocols traditional() {
     Protocols out;
@@ -118,6 +126,7 @@ class Protocols {
 
  private:
   uint64_t bits_[4] = {};
+  bool calls_ = false;
 };
 
 /// One packet in the caller's memory.
@@ -145,6 +154,7 @@ struct Parsed {
   uint8_t protocol;
   uint8_t icmpType;
   bool first;                // the first of several fragments
+  bool isCall;               // enhanced GRE: the call id is the destination port
   uint32_t source;           // network order
   uint32_t destination;      // network order
   uint16_t sourcePort;       // network order; of an ICMP query the identifier
@@ -163,6 +173,10 @@ constexpr uint16_t remotePort(const Parsed& parsed, uint16_t port) {
 
 /// What kind of packet is this? Addresses are valid unless `kind` is Malformed or BadChecksum.
 Parsed parse(const PacketView& packet, bool verifyChecksum, const Protocols& carried);
+
+/// Whether a GRE header is enhanced as PPTP sends it, and its call id, network order (RFC 2637,
+/// section 4.1): only the sequence and acknowledgement numbers are optional.
+bool readCall(const uint8_t* gre, uint32_t here, uint16_t& id);
 
 /// What a transport header tells of its connection, host order. `known` is false where it was cut
 /// off, and for transports without connections.

@@ -57,6 +57,7 @@ void rewritePacket(const PacketView& packet, const Parsed& parsed, const Endpoin
                                                          : adjust(checksum, addresses + ports));
     }
   }
+  if (parsed.isCall) store(transport + kGreCallId, to.destinationPort);
   rewriteHeader(packet, to, decrementTtl);
 }
 
@@ -93,8 +94,13 @@ Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyCh
   const bool laterFragment = (load16be(p + kIpFragment) & 0x1fff) != 0;
   out.atomic = isAtomic(p);
   const uint32_t here = q.end - q.header;
-  if (laterFragment || !carried.has(q.protocol)) return out;
+  if (laterFragment || !carried.hasSome(q.protocol)) return out;
   const uint8_t* transport = p + q.header;
+  if (q.protocol == kGre) {
+    q.isCall = carried.hasCalls() && readCall(transport, here, q.destinationPort);
+    if (!q.isCall) q.destinationPort = 0;
+    if (!q.isCall && !carried.has(kGre)) return out;
+  }
   if (q.protocol == kIcmp) {
     // An error is never sent about an error (RFC 1812, 4.3.2.7).
     if (here < kIcmpId + 2 || !(isIcmpQuery(transport[0]) || isIcmpReply(transport[0]))) return out;
@@ -153,8 +159,13 @@ void rewriteQuoted(const PacketView& packet, const Parsed& parsed, const Quoted&
     patch.delta += delta16(q.sourcePort, to.sourcePort);
     patch.delta += delta16(checksum, load<uint16_t>(transport + at));
   } else if (coversAddresses(q.protocol)) {
-    const uint32_t change = addresses + combine(delta16(q.sourcePort, to.sourcePort),
-                                                delta16(q.destinationPort, to.destinationPort));
+    uint32_t change = addresses + combine(delta16(q.sourcePort, to.sourcePort),
+                                          delta16(q.destinationPort, to.destinationPort));
+    if (quoted.hasSequence) {
+      const uint32_t sequence = swap32(quoted.sequence);
+      change += delta32(load<uint32_t>(transport + kTcpSequence), sequence);
+      patch.write32(transport + kTcpSequence, sequence);
+    }
     patch.write16(transport, to.sourcePort);
     patch.write16(transport + 2, to.destinationPort);
     if (hasChecksum) {
@@ -163,6 +174,7 @@ void rewriteQuoted(const PacketView& packet, const Parsed& parsed, const Quoted&
                     isUdpLike(q.protocol) ? adjustUdp(checksum, change) : adjust(checksum, change));
     }
   }
+  if (q.isCall) patch.write16(transport + kGreCallId, to.destinationPort);
   const uint16_t checksum = load<uint16_t>(message + kIcmpChecksum);
   store(message + kIcmpChecksum, adjust(checksum, fold(patch.delta)));
 }

@@ -38,7 +38,7 @@ struct Quoted {
   bool atomic;        // never fragmented (RFC 6864, section 4)
   Parsed parsed;      // `end` bounds what may be read, extensions (RFC 4884) excluded
   bool hasSequence;   // TCP
-  uint32_t sequence;  // host order
+  uint32_t sequence;  // host order; to be changed if the sender counts otherwise
 };
 
 /// Looks at the quotation in an ICMP error (`parsed` is the error's own header).

@@ -57,6 +57,13 @@ class Control {
   /// Nothing is expected there any more.
   virtual void forget(uint8_t protocol, uint16_t insidePort) = 0;
 
+  /// Call ids are ports of `expect` that the remote uses from the start. The public endpoint of one
+  /// (network order) that is there already, and the other way round.
+  virtual bool outsideOf(uint8_t protocol, uint16_t insidePort, Endpoint& out) = 0;
+  virtual bool insideOf(uint8_t protocol, uint16_t publicPort, uint16_t& out) = 0;
+  /// A call of this inside id has this id of the remote's.
+  virtual void callPaired(uint16_t insideId, uint16_t remoteId) = 0;
+
   virtual const Session& session() const = 0;
 
  protected:
@@ -72,8 +79,9 @@ struct Passage {
   uint32_t room;      // bytes that the packet may still grow
   Stream& stream;
 
-  bool mayReplace() const { return stream.shift.hasRoom() && room >= Edit::kMost; }
-  /// Replaces [from, to) by `length` bytes, if it may. In the order of the text.
+  /// Whether another stretch may be replaced, by at most so many bytes more.
+  bool mayReplace(uint32_t growth) const { return stream.shift.hasRoom() && room >= growth; }
+  /// Replaces [from, to) by `size` bytes, if it may. In the order of the text.
   void replace(uint32_t from, uint32_t to, const char* by, uint32_t size) {
     Edit edit{sequence + from, static_cast<uint8_t>(to - from), static_cast<uint8_t>(size), {}};
     std::memcpy(edit.text, by, size);

@@ -246,7 +246,7 @@ class Reading {
     constexpr uint16_t kLeastPort = 1024;  // RFC 2577, section 3
     const uint16_t port = found.endpoint.port;
     if (found.endpoint.address != control_.session().inside || swap16(port) < kLeastPort ||
-        !passage_.mayReplace()) {
+        !passage_.mayReplace(Edit::kMost)) {
       return;
     }
     if (ftp_.expected != 0 && ftp_.expected != port) control_.forget(kTcp, ftp_.expected);
