@@ -1,0 +1,307 @@
+// The laboratory: a NAT between inside hosts (10.0.0.0/8) and the documentation networks, with a clock of its own.
+// Packets are handed in on one side, and what comes out is judged by what holds of every packet (invariants.ts)
+// before a test looks at it.
+import { equal, fail, ok } from "node:assert/strict";
+import {
+  type DropReason,
+  type EmittedPacket,
+  Nat,
+  type NatConfig,
+  type PacketBatch,
+  type ResolvedNatConfig,
+  type Session,
+  type Verdict,
+} from "../../src/index.js";
+import {
+  decode,
+  describe,
+  endpoints,
+  endpointText,
+  inPrefix,
+  type Packet,
+  replyTo,
+} from "../support/packets.js";
+import { about, assertOriginated, assertTranslated, sameBytes, type Way, type World } from "./invariants.js";
+import { A, addressOf, opening, type Protocol } from "./traffic.js";
+
+/** Any key of the config, those too that are still to come. */
+export type LabConfig = Readonly<Record<string, unknown>>;
+
+/** What became of one packet. Its fields can only be asked for when it came through. */
+export class Sent {
+  constructor(
+    /** The packet as it was handed in. */
+    readonly original: Uint8Array,
+    readonly verdict: Verdict["verdict"],
+    readonly direction: Verdict["direction"],
+    readonly reason: DropReason | null,
+    readonly output: Uint8Array,
+  ) {}
+
+  get cameThrough(): boolean {
+    return this.verdict === "forwarded" || this.verdict === "passed";
+  }
+  /** The packet as it came out. */
+  get bytes(): Uint8Array {
+    passes(this);
+    return this.output;
+  }
+  get packet(): Packet {
+    return decode(this.bytes);
+  }
+  /** Where it comes from now, `address:port`. */
+  get source(): string {
+    return endpointText(endpoints(this.packet).src);
+  }
+  get destination(): string {
+    return endpointText(endpoints(this.packet).dst);
+  }
+  /** What the receiver answers. */
+  get reply(): Uint8Array {
+    return replyTo(this.bytes);
+  }
+  /** The packet that this one, an ICMP error, quotes. */
+  get quoted(): Uint8Array {
+    const { body } = this.packet;
+    equal(body.kind, "icmp", "not an ICMP error");
+    return (body as { payload: Uint8Array }).payload;
+  }
+}
+
+/** It came through. */
+export function passes(sent: Sent, what = ""): Sent {
+  if (!sent.cameThrough) fail(`${what} {${describe(sent.original)}}: ${sent.verdict}, ${sent.reason}`.trim());
+  return sent;
+}
+
+/** It was dropped; if reasons are given, for one of them. */
+export function drops(sent: Sent, ...reasons: string[]): Sent {
+  const wanted = sent.verdict === "dropped" && (reasons.length === 0 || reasons.includes(sent.reason!));
+  if (!wanted) {
+    const outcome = sent.reason ?? `${sent.verdict} as {${describe(sent.output)}}`;
+    fail(
+      `{${describe(sent.original)}}: ${outcome}, not dropped (${reasons.join(" or ") || "for any reason"})`,
+    );
+  }
+  return sent;
+}
+
+/** All different. */
+export function distinct<T>(values: readonly T[], what = "values"): void {
+  if (new Set(values).size !== values.length) fail(`${what} that should all differ: ${values.join(" ")}`);
+}
+/** All the same. */
+export function same<T>(values: readonly T[], what = "values"): void {
+  if (new Set(values).size !== 1) fail(`${what} that should be the same: ${values.join(" ")}`);
+}
+export function range(count: number, from = 1): number[] {
+  return Array.from({ length: count }, (_, i) => from + i);
+}
+
+// ------------------------------------------------------------------------------------------------ the lab
+
+export const BEHAVIOURS = [
+  "endpoint-independent",
+  "address-dependent",
+  "address-and-port-dependent",
+] as const;
+export type Behaviour = (typeof BEHAVIOURS)[number];
+
+/** How packets are handed to the engine: by `translate`, or by `translateBatch` with its fast path. */
+export type Path = "packet" | "batch";
+let path: Path = "packet";
+const open: Lab[] = [];
+
+export function usePath(wanted: Path): void {
+  path = wanted;
+}
+
+/** Ends the labs of a test. */
+export function closeLabs({ check }: { check: boolean }): void {
+  for (const lab of open.splice(0)) {
+    try {
+      if (check) lab.assertSound();
+    } finally {
+      lab.nat.close();
+    }
+  }
+}
+
+const DEFAULTS = { inside: ["10.0.0.0/8"], outside: [A] };
+
+/** A NAT for one test. What the config leaves out has the engine's defaults. */
+export function lab(config: LabConfig = {}, seed = 1): Lab {
+  const made = new Lab({ ...DEFAULTS, ...config }, seed);
+  open.push(made);
+  return made;
+}
+
+/** What the invariants have to know of a config. */
+function worldOf(config: ResolvedNatConfig): World {
+  const { inside, outside, static: statics, forwards, ttl } = config;
+  const { alg = {} } = config as { alg?: Record<string, boolean> };
+  const own = new Set([
+    ...outside.map(({ address }) => address),
+    ...statics.map((entry) => entry.outside),
+    ...forwards.map((entry) => addressOf(entry.outside)),
+  ]);
+  return {
+    isInside: (address) => inside.some((prefix) => inPrefix(address, prefix)),
+    isOwn: (address) => own.has(address),
+    keepsTtl: ttl === "keep",
+    rewritesPayload: Object.values(alg).some(Boolean),
+  };
+}
+
+export class Lab {
+  readonly nat: Nat;
+  readonly #batch: PacketBatch | null;
+  /** Every packet that was handed in, by its tag. */
+  readonly #originals: Uint8Array[] = [new Uint8Array(0)];
+  #world: World;
+  #now = 0;
+
+  constructor(config: LabConfig, seed: number) {
+    this.nat = new Nat(config as unknown as NatConfig, { seed });
+    this.#world = worldOf(this.nat.config);
+    this.#batch = path === "batch" ? this.nat.batch({ slots: 1, bytes: 65536 }) : null;
+  }
+
+  /** From inside. */
+  out(packet: Uint8Array): Sent {
+    const sent = this.#translate(packet);
+    ok(sent.direction !== "inbound", "a packet from inside");
+    return sent;
+  }
+  /** From outside. */
+  in(packet: Uint8Array): Sent {
+    const sent = this.#translate(packet);
+    ok(["inbound", "none"].includes(sent.direction), "a packet from outside");
+    return sent;
+  }
+
+  /** Another config while it runs, as `lab` takes it. */
+  change(config: LabConfig): void {
+    this.nat.reconfigure({ ...DEFAULTS, ...config } as unknown as NatConfig);
+    this.#world = worldOf(this.nat.config);
+  }
+
+  /** Opens a mapping and gives its outside endpoint. */
+  map(protocol: Protocol, src: string, dst: string): string {
+    return this.out(opening(protocol, src, dst)).source;
+  }
+
+  /** Lets time pass, in seconds, to the millisecond. */
+  wait(seconds: number): this {
+    this.#now += Math.round(seconds * 1000);
+    return this;
+  }
+  /** Sets the clock, in seconds from the start. */
+  at(seconds: number): this {
+    this.#now = Math.round(seconds * 1000);
+    return this;
+  }
+
+  /** What the NAT puts out by itself up to now. */
+  take(): EmittedPacket[] {
+    this.nat.conntrack.sweep(this.#now);
+    const taken = this.nat.take();
+    for (const { kind, packet, side, tag } of taken) {
+      const original = this.#originals[tag]!;
+      if (kind === "icmp") {
+        // An answer to a SYN that waited does not tell which packet it is about but by its tag.
+        assertOriginated(packet, original, this.#world);
+        const toInside = this.#world.isInside(decode(packet).dst);
+        equal(side, toInside ? "inside" : "outside", `the side of {${describe(packet)}}`);
+      } else if (kind === "fragment" && packet.length === original.length) {
+        assertTranslated(original, packet, this.#wayOf(original), this.#world);
+      }
+    }
+    return taken;
+  }
+  /** The ICMP errors that the NAT sent by itself up to now. */
+  errors(): Sent[] {
+    return this.take()
+      .filter(({ kind }) => kind === "icmp")
+      .map(({ packet }) => new Sent(packet, "forwarded", "none", null, packet));
+  }
+
+  /** Ends a session. */
+  forget({ protocol, inside, remote }: Session): void {
+    ok(this.nat.conntrack.delete({ protocol, inside, remote }));
+  }
+  /** The sessions that live now. */
+  get sessions(): Session[] {
+    this.nat.conntrack.sweep(this.#now);
+    return [...this.nat.conntrack];
+  }
+  dropped(reason: string): number {
+    return (this.nat.stats.drops as Record<string, number>)[reason] ?? 0;
+  }
+
+  #wayOf(packet: Uint8Array): Way {
+    const { src, dst } = decode(packet);
+    const { isInside, isOwn } = this.#world;
+    return !isInside(src) ? "inbound" : isOwn(dst) ? "hairpin" : "outbound";
+  }
+
+  #translate(packet: Uint8Array): Sent {
+    const original = new Uint8Array(packet);
+    const tag = this.#originals.push(original) - 1;
+    let verdict: Verdict;
+    let output: Uint8Array;
+    if (this.#batch === null) {
+      output = new Uint8Array(packet);
+      verdict = this.nat.translate(output, { now: this.#now, tag });
+    } else {
+      this.#batch.clear();
+      const slot = this.#batch.push(packet, { tag });
+      this.nat.translateBatch(this.#batch, this.#now);
+      verdict = this.#batch.verdict(slot);
+      output = new Uint8Array(this.#batch.packet(slot));
+    }
+    const sent = new Sent(original, verdict.verdict, verdict.direction, verdict.reason, output);
+    about(
+      () => `{${describe(original)}}, ${sent.verdict}`,
+      () => {
+        if (sent.verdict === "forwarded") {
+          equal(sent.direction, this.#wayOf(original), "its direction");
+          assertTranslated(original, output, sent.direction as Way, this.#world);
+        } else {
+          sameBytes(output, original, "only what is forwarded changes");
+        }
+        equal(sent.reason !== null, sent.verdict === "dropped", "a reason belongs to a drop");
+      },
+    );
+    return sent;
+  }
+
+  /** Every packet is accounted for, and no outside endpoint has two owners. */
+  assertSound(): void {
+    const { packets, drops: dropped } = this.nat.stats;
+    const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0);
+    equal(packets.out + lost + packets.held, packets.in, "in = out + drops + held");
+    const owners = new Map<string, string>();
+    const shares = (this.nat.config.portAssignment as { overloading?: boolean }).overloading === true;
+    for (const { protocol, inside: own, public: outside, remote: other } of this.sessions) {
+      const key = `${protocol} ${endpointText(outside)}${shares ? ` to ${endpointText(other)}` : ""}`;
+      equal(owners.get(key) ?? endpointText(own), endpointText(own), `${key} has two owners`);
+      owners.set(key, endpointText(own));
+    }
+  }
+}
+
+/**
+ * What `make` set up works until 1 ms before `seconds` on the clock, and not at it.
+ * @param make sets it up anew and gives what to try
+ */
+export function endsAt(seconds: number, make: () => readonly [nat: Lab, tries: () => Sent]): void {
+  {
+    const [nat, tries] = make();
+    nat.at(seconds - 0.001);
+    passes(tries(), `1 ms before ${seconds} s`);
+  }
+  const [nat, tries] = make();
+  nat.at(seconds);
+  drops(tries());
+}
