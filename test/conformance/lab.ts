@@ -19,6 +19,7 @@ import {
   endpointText,
   inPrefix,
   type Packet,
+  reassemble,
   replyTo,
 } from "../support/packets.js";
 import { about, assertOriginated, assertTranslated, sameBytes, type Way, type World } from "./invariants.js";
@@ -205,19 +206,23 @@ export class Lab {
   /** What the NAT puts out by itself up to now. */
   take(): EmittedPacket[] {
     this.nat.conntrack.sweep(this.#now);
-    const taken = this.nat.take();
-    for (const { kind, packet, side, tag } of taken) {
+    // Copies of their own: `slice` of a Buffer would share it.
+    const taken = this.nat.take().map((one) => ({ ...one, packet: new Uint8Array(one.packet) }));
+    for (const emitted of taken) if (emitted.kind === "icmp") this.#checkError(emitted);
+    // Fragments that were held, and those that a datagram was cut into.
+    const pieces = taken.filter(({ kind }) => kind === "fragment");
+    for (const tag of new Set(pieces.map((piece) => piece.tag))) {
       const original = this.#originals[tag]!;
-      if (kind === "icmp") {
-        // An answer to a SYN that waited does not tell which packet it is about but by its tag.
-        assertOriginated(packet, original, this.#world);
-        const toInside = this.#world.isInside(decode(packet).dst);
-        equal(side, toInside ? "inside" : "outside", `the side of {${describe(packet)}}`);
-      } else if (kind === "fragment" && packet.length === original.length) {
-        assertTranslated(original, packet, this.#wayOf(original), this.#world);
-      }
+      const parts = pieces.filter((piece) => piece.tag === tag).map(({ packet }) => packet);
+      const whole = parts.length === 1 ? parts[0]! : reassemble(parts);
+      ok(whole !== null, "the pieces of a datagram make one");
+      assertTranslated(original, whole, this.#wayOf(original), this.#world);
     }
     return taken;
+  }
+  #checkError({ packet, side, tag }: EmittedPacket): void {
+    assertOriginated(packet, this.#originals[tag]!, this.#world);
+    equal(side, this.#world.isInside(decode(packet).dst) ? "inside" : "outside", "where it goes");
   }
   /** The ICMP errors that the NAT sent by itself up to now. */
   errors(): Sent[] {

@@ -5,6 +5,7 @@ import {
   echo as echoPacket,
   endpoint,
   errorAbout,
+  get16,
   icmp as icmpPacket,
   tcp as tcpPacket,
   udp as udpPacket,
@@ -69,6 +70,16 @@ export function icmp(
   fields: Partial<Parameters<typeof icmpPacket>[0]> = {},
 ) {
   return icmpPacket({ src, dst, type, ...fields });
+}
+
+/** Timestamp (13, 14) and address mask (17, 18) messages; the identifier is the inside's, as with an echo. */
+export function query(type: 13 | 14 | 17 | 18, src: string, dst: string): Uint8Array {
+  const identifier = portOf(type % 2 === 1 ? src : dst);
+  return icmp(src, dst, type, { rest: identifier * 65536 + 1, payload: new Uint8Array(type < 17 ? 12 : 4) });
+}
+/** The identifier of an ICMP query or its answer. */
+export function identifierOf(packet: Uint8Array): number {
+  return get16(packet, (packet[0]! & 15) * 4 + 4);
 }
 
 /** A packet that makes a mapping: a datagram, a SYN or an echo request. */
