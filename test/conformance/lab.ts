@@ -17,6 +17,7 @@ import {
   describe,
   endpoints,
   endpointText,
+  get16,
   inPrefix,
   type Packet,
   reassemble,
@@ -52,10 +53,10 @@ export class Sent {
   }
   /** Where it comes from now, `address:port`. */
   get source(): string {
-    return endpointText(endpoints(this.packet).src);
+    return endpointText(endpointsOf(this.bytes).src);
   }
   get destination(): string {
-    return endpointText(endpoints(this.packet).dst);
+    return endpointText(endpointsOf(this.bytes).dst);
   }
   /** What the receiver answers. */
   get reply(): Uint8Array {
@@ -67,6 +68,18 @@ export class Sent {
     equal(body.kind, "icmp", "not an ICMP error");
     return (body as { payload: Uint8Array }).payload;
   }
+}
+
+/** Protocols beside TCP and UDP that begin with their ports: DCCP, SCTP, UDP-Lite. */
+const PORTED = [33, 132, 136];
+
+function endpointsOf(packet: Uint8Array): ReturnType<typeof endpoints> {
+  const ends = endpoints(decode(packet));
+  if (!PORTED.includes(packet[9]!)) return ends;
+  const ports = (packet[0]! & 15) * 4;
+  ends.src.port = get16(packet, ports);
+  ends.dst.port = get16(packet, ports + 2);
+  return ends;
 }
 
 /** It came through. */

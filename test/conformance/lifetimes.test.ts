@@ -2,6 +2,7 @@
 // What lasts T seconds works until 1 ms before T, and is gone at T.
 import { deepEqual, equal } from "node:assert/strict";
 import { Connection } from "./connection.js";
+import { about } from "./invariants.js";
 import { drops, endsAt, type LabConfig, lab, passes, range } from "./lab.js";
 import { row } from "./suite.js";
 import {
@@ -416,18 +417,23 @@ const TRANSITIONS: [steps: string, state: string, seconds: number][] = [
   [`${OPEN} RA> S> <SA A>`, "established", 7440],
 ];
 
-for (const [steps, state, seconds] of TRANSITIONS) {
-  row("RFC7857-S2", `${steps}: ${state}`, () => {
-    const config = { timeouts: { tcpTimeWait: 100 } };
-    const nat = lab(config);
-    new Connection(nat, X, Y).run(steps);
-    deepEqual(
-      nat.sessions.map((session) => [session.state, session.expiresAt]),
-      [[state, seconds * 1000]],
+row("RFC7857-S2", "each transition of a table: the phase that follows, and how long it lasts", () => {
+  for (const [steps, state, seconds] of TRANSITIONS) {
+    about(
+      () => `${steps}: ${state}`,
+      () => {
+        const config = { timeouts: { tcpTimeWait: 100 } };
+        const nat = lab(config);
+        new Connection(nat, X, Y).run(steps);
+        deepEqual(
+          nat.sessions.map((session) => [session.state, session.expiresAt]),
+          [[state, seconds * 1000]],
+        );
+        tcpLasts(seconds, steps, config);
+      },
     );
-    tcpLasts(seconds, steps, config);
-  });
-}
+  }
+});
 
 row(
   "RFC7857-S2.1",

@@ -530,6 +530,7 @@ function who(endpoints: readonly string[], config: object): string[] {
     return endpoints.map((endpoint) =>
       execFileSync(process.execPath, ["--import", "tsx", cli, "who", endpoint, "--config", file], {
         encoding: "utf8",
+        stdio: "pipe",
       }),
     );
   } finally {
