@@ -2,7 +2,6 @@
 // checksums are as right (or wrong) as before, and no inside source gets out.
 import { equal, ok } from "node:assert/strict";
 import {
-  addressText,
   describe,
   get16,
   get32,
@@ -16,8 +15,8 @@ import {
 
 export interface World {
   /** Whether an address is inside, or one of the NAT's own. */
-  readonly isInside: (address: string) => boolean;
-  readonly isOwn: (address: string) => boolean;
+  readonly isInside: (address: number) => boolean;
+  readonly isOwn: (address: number) => boolean;
   readonly keepsTtl: boolean;
   /** An ALG may rewrite what TCP carries, and its numbers. */
   readonly rewritesPayload: boolean;
@@ -51,11 +50,11 @@ class View {
     this.isWhole = (word & 0x3fff) === 0 && get16(bytes, 2) <= bytes.length;
   }
 
-  get src(): string {
-    return addressText(get32(this.bytes, 12));
+  get src(): number {
+    return get32(this.bytes, 12);
   }
-  get dst(): string {
-    return addressText(get32(this.bytes, 16));
+  get dst(): number {
+    return get32(this.bytes, 16);
   }
   get isAtomic(): boolean {
     return (get16(this.bytes, 6) & 0x7fff) === 0x4000;

@@ -13,18 +13,17 @@ import {
   type Verdict,
 } from "../../src/index.js";
 import {
+  addressNumber,
   decode,
   describe,
-  endpoints,
   endpointText,
-  get16,
-  inPrefix,
+  get32,
   type Packet,
   reassemble,
   replyTo,
 } from "../support/packets.js";
 import { about, assertOriginated, assertTranslated, sameBytes, type Way, type World } from "./invariants.js";
-import { A, addressOf, opening, type Protocol } from "./traffic.js";
+import { A, addressOf, endpointOf, opening, type Protocol } from "./traffic.js";
 
 /** Any key of the config, those too that are still to come. */
 export type LabConfig = Readonly<Record<string, unknown>>;
@@ -53,10 +52,10 @@ export class Sent {
   }
   /** Where it comes from now, `address:port`. */
   get source(): string {
-    return endpointText(endpointsOf(this.bytes).src);
+    return endpointOf(this.bytes, "src");
   }
   get destination(): string {
-    return endpointText(endpointsOf(this.bytes).dst);
+    return endpointOf(this.bytes, "dst");
   }
   /** What the receiver answers. */
   get reply(): Uint8Array {
@@ -68,18 +67,6 @@ export class Sent {
     equal(body.kind, "icmp", "not an ICMP error");
     return (body as { payload: Uint8Array }).payload;
   }
-}
-
-/** Protocols beside TCP and UDP that begin with their ports: DCCP, SCTP, UDP-Lite. */
-const PORTED = [33, 132, 136];
-
-function endpointsOf(packet: Uint8Array): ReturnType<typeof endpoints> {
-  const ends = endpoints(decode(packet));
-  if (!PORTED.includes(packet[9]!)) return ends;
-  const ports = (packet[0]! & 15) * 4;
-  ends.src.port = get16(packet, ports);
-  ends.dst.port = get16(packet, ports + 2);
-  return ends;
 }
 
 /** It came through. */
@@ -154,13 +141,20 @@ export function lab(config: LabConfig = {}, seed = 1): Lab {
 function worldOf(config: ResolvedNatConfig): World {
   const { inside, outside, static: statics, forwards, ttl } = config;
   const { alg = {} } = config as { alg?: Record<string, boolean> };
-  const own = new Set([
-    ...outside.map(({ address }) => address),
-    ...statics.map((entry) => entry.outside),
-    ...forwards.map((entry) => addressOf(entry.outside)),
-  ]);
+  const own = new Set(
+    [
+      ...outside.map(({ address }) => address),
+      ...statics.map((entry) => entry.outside),
+      ...forwards.map((entry) => addressOf(entry.outside)),
+    ].map(addressNumber),
+  );
+  const prefixes = inside.map((prefix) => {
+    const [network, length] = prefix.split("/");
+    return { network: addressNumber(network!), size: 2 ** (32 - Number(length)) };
+  });
   return {
-    isInside: (address) => inside.some((prefix) => inPrefix(address, prefix)),
+    isInside: (address) =>
+      prefixes.some(({ network, size }) => address >= network && address < network + size),
     isOwn: (address) => own.has(address),
     keepsTtl: ttl === "keep",
     rewritesPayload: Object.values(alg).some(Boolean),
@@ -235,7 +229,7 @@ export class Lab {
   }
   #checkError({ packet, side, tag }: EmittedPacket): void {
     assertOriginated(packet, this.#originals[tag]!, this.#world);
-    equal(side, this.#world.isInside(decode(packet).dst) ? "inside" : "outside", "where it goes");
+    equal(side, this.#world.isInside(get32(packet, 16)) ? "inside" : "outside", "where it goes");
   }
   /** The ICMP errors that the NAT sent by itself up to now. */
   errors(): Sent[] {
@@ -258,9 +252,9 @@ export class Lab {
   }
 
   #wayOf(packet: Uint8Array): Way {
-    const { src, dst } = decode(packet);
     const { isInside, isOwn } = this.#world;
-    return !isInside(src) ? "inbound" : isOwn(dst) ? "hairpin" : "outbound";
+    if (!isInside(get32(packet, 12))) return "inbound";
+    return isOwn(get32(packet, 16)) ? "hairpin" : "outbound";
   }
 
   #translate(packet: Uint8Array): Sent {

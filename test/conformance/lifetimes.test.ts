@@ -11,7 +11,6 @@ import {
   echo,
   echoReply,
   error,
-  identifierOf,
   PROTOCOLS,
   probe,
   query,
@@ -195,7 +194,7 @@ row("RFC5508-REQ-2", "timestamp and address mask queries as well", () => {
     endsAt(60, () => {
       const nat = lab();
       const sent = nat.out(query(asks, X, Y));
-      return [nat, () => nat.in(query(answers, Y, at(A, identifierOf(sent.bytes))))];
+      return [nat, () => nat.in(query(answers, Y, sent.source))];
     });
   }
 });

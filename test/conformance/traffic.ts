@@ -6,6 +6,7 @@ import {
   endpoint,
   errorAbout,
   get16,
+  get32,
   icmp as icmpPacket,
   tcp as tcpPacket,
   udp as udpPacket,
@@ -77,9 +78,19 @@ export function query(type: 13 | 14 | 17 | 18, src: string, dst: string): Uint8A
   const identifier = portOf(type % 2 === 1 ? src : dst);
   return icmp(src, dst, type, { rest: identifier * 65536 + 1, payload: new Uint8Array(type < 17 ? 12 : 4) });
 }
-/** The identifier of an ICMP query or its answer. */
-export function identifierOf(packet: Uint8Array): number {
-  return get16(packet, (packet[0]! & 15) * 4 + 4);
+
+const ICMP = 1;
+const ICMP_QUERIES = [0, 8, 13, 14, 17, 18];
+/** TCP, UDP, DCCP, SCTP, UDP-Lite. */
+const PORTED = [6, 17, 33, 132, 136];
+
+/** Where a packet comes from or goes to, `address:port`; of an ICMP query both have the identifier. */
+export function endpointOf(packet: Uint8Array, end: "src" | "dst"): string {
+  const transport = (packet[0]! & 15) * 4;
+  const isQuery = packet[9] === ICMP && ICMP_QUERIES.includes(packet[transport]!);
+  const at = PORTED.includes(packet[9]!) ? (end === "src" ? 0 : 2) : isQuery ? 4 : -1;
+  const address = addressText(get32(packet, end === "src" ? 12 : 16));
+  return `${address}:${at < 0 ? 0 : get16(packet, transport + at)}`;
 }
 
 /** A packet that makes a mapping: a datagram, a SYN or an echo request. */
