@@ -61,6 +61,17 @@ describe("a right config", () => {
       { portAssignment: { blockSize: 64512, deterministic: { dynamic: 0 } } },
       { portAssignment: { ...defaults.portAssignment, blockSize: 64512, deterministic: { dynamic: 0 } } },
     ],
+    [
+      "a dynamic block as large as the pool",
+      {
+        inside: ["198.51.100.0/28"],
+        portAssignment: { blockSize: 8064, deterministic: { dynamic: 2 } },
+      },
+      {
+        inside: ["198.51.100.0/28"],
+        portAssignment: { ...defaults.portAssignment, blockSize: 8064, deterministic: { dynamic: 2 } },
+      },
+    ],
     ["soft pooling", { pooling: "soft-paired" }, { pooling: "soft-paired" }],
     [
       "exempt destinations",
@@ -107,6 +118,11 @@ describe("a right config", () => {
       "opening and closing take tcpTransitory's time",
       { timeouts: { tcpTransitory: 100, tcpClosing: 50 } },
       { timeouts: { ...defaults.timeouts, tcpTransitory: 100, tcpOpening: 100, tcpClosing: 50 } },
+    ],
+    [
+      "opening has a time of its own",
+      { timeouts: { tcpOpening: 50 } },
+      { timeouts: { ...defaults.timeouts, tcpOpening: 50 } },
     ],
     [
       "timeouts by port",

@@ -94,6 +94,12 @@ describe("a policy", () => {
       },
     ],
     [
+      "keeps the top level's filtering of the other protocols",
+      { filtering: EIM },
+      { filtering: { tcp: ADM } },
+      { filtering: { tcp: ADM, udp: EIM, icmp: EIM, udplite: EIM, dccp: EIM } },
+    ],
+    [
       "with a tcpTransitory of its own also has it for opening and closing",
       { timeouts: { tcpTransitory: 100, tcpClosing: 50 } },
       { timeouts: { tcpTransitory: 10 } },

@@ -37,11 +37,16 @@ const recorded = (given: Partial<NatConfig>, time = record.time) =>
 describe("a record of the parameters", () => {
   test("has what RFC 7422, section 3, asks for", () => assert.deepEqual(recorded({}), record));
 
-  test("names the ports above the range, too", () => {
-    const outside = [{ address: "203.0.113.1", ports: "2048-60000" }];
-    const { ports, reserved } = recorded({ outside })!;
-    assert.deepEqual([ports, reserved], ["2048-60000", ["0-2047", "60001-65535"]]);
-  });
+  const ranges: [ports: string, reserved: string[]][] = [
+    ["2048-60000", ["0-2047", "60001-65535"]],
+    ["1024-65534", ["0-1023", "65535-65535"]],
+  ];
+  for (const [ports, reserved] of ranges) {
+    test(`names the ports around ${ports}`, () => {
+      const made = recorded({ outside: [{ address: "203.0.113.1", ports }] })!;
+      assert.deepEqual([made.ports, made.reserved], [ports, reserved]);
+    });
+  }
 
   const pools: [outside: string[], prefixes: string[]][] = [
     [["203.0.113.0/30"], ["203.0.113.0/30"]],
