@@ -17,6 +17,10 @@ export interface NatStats {
     readonly hairpin: number;
     /** ICMP errors that the NAT sent itself; not in `out`. */
     readonly originated: number;
+    /** Of `out`: too big for the MTU of where they went, so that they went in pieces. */
+    readonly fragmented: number;
+    /** How many pieces those became. */
+    readonly pieces: number;
   };
   /** Bytes handed in and out, captured lengths. */
   readonly bytes: { readonly in: number; readonly out: number };
@@ -76,6 +80,8 @@ export function statsOf(counters: Float64Array): NatStats {
       inbound: direction("inbound"),
       hairpin: direction("hairpin"),
       originated: at(ORIGINATED),
+      fragmented: at(ORIGINATED + 1),
+      pieces: at(ORIGINATED + 2),
     },
     bytes: { in: at(AT.bytesIn), out: at(AT.bytesOut) },
     protocols: {

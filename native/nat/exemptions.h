@@ -26,8 +26,10 @@ class Exemptions {
       if (rule.protocol != 0 && rule.protocol != protocol) continue;
       const bool anyPort = rule.low == 0 && rule.high == 65535;
       const bool inRange = swap16(port) >= rule.low && swap16(port) <= rule.high;
-      if (anyPort || (portKnown && inRange)) return Exempt::Yes;
-      if (!portKnown && hasPorts(protocol)) result = Exempt::Unknown;
+      if (anyPort) return Exempt::Yes;
+      if (!hasPorts(protocol)) continue;
+      if (portKnown && inRange) return Exempt::Yes;
+      if (!portKnown) result = Exempt::Unknown;
     }
     return result;
   }

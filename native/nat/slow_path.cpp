@@ -101,7 +101,7 @@ Exempt Translator::exemption(const PacketView& packet, const Parsed& parsed, boo
 }
 
 bool Translator::classify(const PacketView& packet, const Parsed& parsed, Route& route,
-                          Result& result) const {
+                          Result& result) {
   const bool fromInside = inside_.contains(parsed.source);
   if (fromInside && packet.fromOutside) {
     result.direction = Direction::Inbound;
@@ -124,7 +124,12 @@ bool Translator::classify(const PacketView& packet, const Parsed& parsed, Route&
   }
   const bool toInside = inside_.contains(parsed.destination);
   const Exempt exempt = fromInside || toInside ? exemption(packet, parsed, fromInside) : Exempt::No;
-  if (exempt == Exempt::Yes) {
+  // Who was reached through a public endpoint is answered through it.
+  const bool known =
+      exempt == Exempt::Yes && fromInside && parsed.kind == Kind::Flow &&
+      findSession(Key::of(parsed.source, parsed.destination, parsed.sourcePort,
+                          remotePort(parsed, parsed.destinationPort), parsed.protocol)) != kNone;
+  if (exempt == Exempt::Yes && !known) {
     result.verdict = Verdict::Passed;
     result.direction = fromInside ? Direction::Outbound : Direction::Inbound;
     return false;

@@ -135,7 +135,6 @@ bool trackTcp(Session& s, Side side, const Segment& segment, bool liberal) {
              segment.ack == s.end[other]) {
     // The answer to the other side's SYN tells where this side begins, whatever came before.
     s.flags &= static_cast<uint8_t>(~seenFlag(side));
-    s.edge[side] = s.end[side] = 0;
   }
   // What someone off the path makes up is passed on, but neither refreshes nor changes anything.
   if (side == kIn && !syn && !liberal) {

@@ -123,7 +123,7 @@ class Translator {
   void count(const Result& result, uint32_t bytes, uint8_t protocol);
   bool mustDropForTtl(const PacketView& packet) const;
   Result dispatch(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
-  bool classify(const PacketView& packet, const Parsed& parsed, Route& route, Result& result) const;
+  bool classify(const PacketView& packet, const Parsed& parsed, Route& route, Result& result);
   Exempt exemption(const PacketView& packet, const Parsed& parsed, bool outbound) const;
   Result flow(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
   Reason resolve(const PacketView& packet, const Parsed& parsed, const Route& route,

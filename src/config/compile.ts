@@ -46,7 +46,7 @@ export function compileConfig(config: ResolvedNatConfig): CompiledConfig {
     policies: policies.map(compilePolicy),
     ...compileTimeouts(policies),
     fragmentTimeout: nanoseconds(timeouts.fragment),
-    blockSize: portAssignment.blockSize,
+    blockSize: blockSizeOf(config),
     blocksPerHost: portAssignment.blocksPerHost,
     blockHold: nanoseconds(portAssignment.blockHold),
     holdDown: nanoseconds(portAssignment.holdDown),
@@ -135,6 +135,14 @@ function timeoutRow(timeouts: PolicyKeys["timeouts"]): number[] {
     timeouts.esp,
     timeouts.other,
   ].map(nanoseconds);
+}
+
+/** Of deterministic NAT: what is given beyond a host's own range, which is nothing without a dynamic pool. */
+function blockSizeOf(config: ResolvedNatConfig): number {
+  const { blockSize, deterministic } = config.portAssignment;
+  const parameters = parametersOf(config);
+  if (deterministic === undefined || parameters === null) return blockSize;
+  return deterministic.dynamic === 0 ? 0 : blockSize || splitOf(parameters).portsPerHost;
 }
 
 function compileDeterministic(config: ResolvedNatConfig) {

@@ -82,6 +82,8 @@ export class Runner {
   private readonly endpointsSeen = new Map<string, { protocol: Protocol; outside: Endpoint }>();
   private readonly sent = new Map<string, Quotable>();
   private readonly delivered = new Map<string, Quotable>();
+  /** The IDs that hosts gave to datagrams which left with these. */
+  private readonly givenIds = new Map<string, number>();
   private readonly ids: SentId[] = [];
   private sequenceNumbers = 77_000_000;
   private packets = 0;
@@ -428,12 +430,24 @@ export class Runner {
   ): void {
     const id = this.expectedId(before, after, ruling);
     let expected = replaceFields(before, { ...ruling.changes, id });
-    if (ruling.quoted !== undefined) expected = replaceQuoted(expected, ruling.quoted);
+    if (ruling.quoted !== undefined) {
+      const quoted = this.asGiven(before);
+      expected = replaceQuoted(expected, {
+        ...ruling.quoted,
+        ...(quoted === undefined ? {} : { id: quoted }),
+      });
+    }
     expected = fullChecksums(expected);
     if (hex(expected) === hex(after)) return;
     throw new Mismatch(
       `expected ${describe(expected)}\n         ${hex(expected)}\n     got ${hex(after)}\n    from ${hex(before)}`,
     );
+  }
+
+  /** RFC 5508, REQ-4a: an error quotes the ID that its receiver had given, though the NAT replaced it. */
+  private asGiven(error: Uint8Array): number | undefined {
+    const { body } = decode(error);
+    return body.kind === "icmp" ? this.givenIds.get(idKey(decode(body.payload))) : undefined;
   }
 
   /** RFC 6864: an ID changes only where another host's non-atomic datagram may have the same. */
@@ -451,6 +465,7 @@ export class Runner {
     if (recent.some((one) => one.id === was.id)) Runner.identifications.threatened++;
     if (recent.some((one) => one.id === is.id)) Runner.identifications.shared++;
     this.ids.push({ at: this.now, host: was.src, key, id: is.id });
+    this.givenIds.set(idKey(is), was.id);
     return others.length > 0 ? is.id : was.id;
   }
 
@@ -524,6 +539,10 @@ export class Runner {
   private clock(): string {
     return `${String(this.now - 1000).padStart(9)} ms`;
   }
+}
+
+function idKey({ src, dst, protocol, id }: Packet): string {
+  return `${src} ${dst} ${protocol} ${id}`;
 }
 
 /** Whether a segment (a stray SYN, an RST) says nothing about the numbers in use. */

@@ -185,6 +185,7 @@ describe("a compiled config", () => {
       { inside: ["198.51.100.0/28"], portAssignment: { deterministic: { dynamic: 2 } } },
       {
         inside: words(ip("198.51.100.0"), 0xfffffff0, 0),
+        blockSize: 4032,
         deterministic: words(4032, 14),
         deterministicHosts: words(ip("198.51.100.1"), 14),
       },
