@@ -31,11 +31,18 @@ class Watches {
     const uint32_t slot = free_ != 0 ? free_ - 1 : used_;
     if (slot >= kMost) return nullptr;
     const uint32_t next = free_ != 0 ? watches_[slot].session : 0;
-    const auto hashOf = [this](uint32_t at) { return hash(watches_[at].session); };
-    if (!index_.insert(hash(session), slot, hashOf)) return nullptr;
-    (free_ != 0 ? free_ : used_) = free_ != 0 ? next : used_ + 1;
     watches_[slot] = Watch{};
     watches_[slot].session = session;
+    const auto hashOf = [this](uint32_t at) { return hash(watches_[at].session); };
+    if (!index_.insert(hash(session), slot, hashOf)) {
+      watches_[slot].session = next;
+      return nullptr;
+    }
+    if (free_ != 0) {
+      free_ = next;
+    } else {
+      used_++;
+    }
     return &watches_[slot];
   }
 
