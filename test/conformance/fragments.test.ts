@@ -192,8 +192,8 @@ row("RFC4787-REQ-14a", "what is held is bounded, and given up at its time; then 
     }
     equal(nat.nat.stats.packets.held, fragmentsHeld);
     equal(nat.dropped("fragment-limit"), 3000 - fragmentsHeld);
-    const words = nat.at(30).take();
-    equal(words.filter(({ kind }) => kind === "discarded").length, fragmentsHeld);
+    equal(nat.dropped("fragment-timeout"), 0);
+    nat.at(30).take();
     equal(nat.nat.stats.packets.held, 0);
     equal(nat.dropped("fragment-timeout"), fragmentsHeld);
     const [first, second] = fragments(udp(X, Y, { payload: BODY, id: 9 }), [24]) as [Uint8Array, Uint8Array];

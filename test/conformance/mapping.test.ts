@@ -321,52 +321,57 @@ function named(text: string): string {
   return `${address}:${port}`;
 }
 
-for (const command of ["PORT 10,0,0,1,19,137", "EPRT |1|10.0.0.1|5001|"]) {
-  row(
-    "RFC3022-S4.4",
-    `${command.slice(0, 4)}: the data connection finds its way, later numbers are shifted`,
-    () => {
-      const nat = lab({ alg: { ftp: true } });
-      const control = new Connection(nat, X, at(Y, 21)).open();
-      const said = segment(nat, control.out("PA", { payload: `${command}\r\n`, seq: 1001 }));
-      const there = named(said.text);
-      equal(addressOf(there), A);
-      ok(said.text.startsWith(command.slice(0, 4)) && said.text.endsWith("\r\n"));
-      equal(said.seq, 1001);
-      const shift = said.text.length - command.length - 2;
-      ok(shift > 0, "203.0.113.1 is longer than 10.0.0.1");
-
-      const again = segment(nat, control.out("PA", { payload: `${command}\r\n`, seq: 1001 }));
-      equal(again.text, said.text, "a retransmission says the same");
-      const next = 1001 + command.length + 2;
-      const ack = segment(nat, control.in("PA", { payload: "200 OK\r\n", ack: next + shift }));
-      equal(ack.ack, next, "the server's acknowledgement is shifted back");
-      equal(segment(nat, control.out("A", { seq: next })).seq, next + shift);
-      equal(segment(nat, control.out("PA", { seq: next, payload: "LIST\r\n" })).seq, next + shift);
-
-      const data = nat.in(tcp(at(Y, 20), there, "S"));
-      equal(data.destination, at(X, 5001));
-      equal(nat.out(data.reply).source, there);
-      drops(nat.in(tcp(at(Z, 20), there, "S")));
-    },
-  );
+/** An FTP connection as far as its login; steps are what the server and the client say in turn. */
+function login(nat: Lab, connection: Connection, server: "in" | "out"): Connection {
+  const client = server === "in" ? "out" : "in";
+  passes(connection[server]("PA", { payload: "220 ready\r\n" }));
+  passes(connection[client]("PA", { payload: "USER anonymous\r\n" }));
+  passes(connection[server]("PA", { payload: "230 welcome\r\n" }));
+  equal(nat.sessions.length, 1);
+  return connection;
 }
+
+row("RFC3022-S4.4", "PORT and EPRT: the data connection finds its way, later numbers are shifted", () => {
+  for (const command of ["PORT 10,0,0,1,19,137", "EPRT |1|10.0.0.1|5001|"]) {
+    const nat = lab({ alg: { ftp: true } });
+    const control = login(nat, new Connection(nat, X, at(Y, 21)).open(), "in");
+    const first = control.next("out");
+    const say = (payload: string, seq: number) => segment(nat, control.out("PA", { payload, seq }));
+    const said = say(`${command}\r\n`, first);
+    const there = named(said.text);
+    equal(addressOf(there), A);
+    ok(said.text.startsWith(command.slice(0, 4)) && said.text.endsWith("\r\n"));
+    equal(said.seq, first);
+    const shift = said.text.length - command.length - 2;
+    ok(shift > 0, "203.0.113.1 is longer than 10.0.0.1");
+
+    const again = say(`${command}\r\n`, first);
+    deepEqual([again.text, again.seq], [said.text, first], "a retransmission says the same");
+    const next = first + command.length + 2;
+    const answer = control.in("PA", { payload: "200 OK\r\n", ack: next + shift });
+    equal(segment(nat, answer).ack, next, "the server's acknowledgement is shifted back");
+    equal(say("LIST\r\n", next).seq, next + shift);
+    equal(say("NOOP\r\n", next + 6).seq, next + 6 + shift);
+
+    const data = nat.in(tcp(at(Y, 20), there, "S"));
+    equal(data.destination, at(X, 5001));
+    equal(nat.out(data.reply).source, there);
+    drops(nat.in(tcp(at(Z, 20), there, "S")));
+  }
+});
 
 row("RFC3022-S4.4", "a server inside: PASV and EPSV answers name an endpoint that leads to it", () => {
   const forwards = [{ protocol: "tcp", outside: at(A, 21), inside: at(X, 21) }];
-  for (const answer of [
-    "227 Entering Passive Mode (10,0,0,1,19,137)",
-    "229 Extended Passive Mode (|||5001|)",
+  for (const [asks, answer] of [
+    ["PASV", "227 Entering Passive Mode (10,0,0,1,19,137)"],
+    ["EPSV", "229 Entering Extended Passive Mode (|||5001|)"],
   ]) {
     const nat = lab({ alg: { ftp: true }, forwards });
-    const client = at(Y, 40000);
-    passes(nat.in(tcp(client, at(A, 21), "S", { seq: 5000 })));
-    passes(nat.out(tcp(at(X, 21), client, "SA", { seq: 1000, ack: 5001 })));
-    passes(nat.in(tcp(client, at(A, 21), "A", { seq: 5001, ack: 1001 })));
-    const said = segment(
-      nat,
-      nat.out(tcp(at(X, 21), client, "PA", { seq: 1001, ack: 5001, payload: `${answer}\r\n` })),
-    );
+    const control = new Connection(nat, at(X, 21), at(Y, 40000));
+    control.outside = at(A, 21);
+    login(nat, control.run("<S SA> <A"), "out");
+    passes(control.in("PA", { payload: `${asks}\r\n` }));
+    const said = segment(nat, control.out("PA", { payload: `${answer}\r\n` }));
     const extended = /\|\|\|(\d+)\|/.exec(said.text);
     const there = extended ? at(A, Number(extended[1])) : named(said.text);
     equal(addressOf(there), A);
@@ -380,11 +385,10 @@ row("RFC3022-S4.4", "the ALG opens only the speaker's own ports, and none below 
     "PORT 198,51,100,9,19,137\r\n",
     "PORT 10,0,0,1,0,22\r\n",
   ]) {
-    const nat = lab({ alg: { ftp: true } });
-    const control = new Connection(nat, X, at(Y, 21)).open();
-    const sent = control.out("PA", { payload });
-    if (sent.cameThrough) equal(segment(nat, sent).text, payload);
-    for (const port of [22, 5001]) drops(nat.in(tcp(at(Y, 20), at(A, port), "S")));
+    const nat = lab({ alg: { ftp: true }, portAssignment: { preserve: true } });
+    const control = login(nat, new Connection(nat, X, at(Y, 21)).open(), "in");
+    equal(segment(nat, control.out("PA", { payload })).text, payload);
+    for (const port of [22, 5001]) drops(nat.in(tcp(at(Y, 20), at(A, port), "S")), "no-mapping");
     equal(nat.sessions.length, 1);
   }
 });

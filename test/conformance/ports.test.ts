@@ -1,9 +1,8 @@
 // Ports and pools (RFC 4787 section 4, RFC 5382 section 7.2, RFC 6056, RFC 6888, RFC 7422, RFC 7857).
-import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { deepEqual, equal, notEqual, ok, throws } from "node:assert/strict";
+import { parametersOf } from "../../src/config/deterministic.js";
+import { recordAt, recordOf } from "../../src/who/record.js";
+import { who } from "../../src/who/who.js";
 import { BEHAVIOURS, distinct, drops, type Lab, lab, passes, range, same } from "./lab.js";
 import { row } from "./suite.js";
 import {
@@ -334,29 +333,24 @@ row("RFC6888-REQ-3", "a pool of 4096 addresses", () => {
 
 // ---------------------------------------------------------------------------------------------- hold-down
 
-/**
- * A full address of 16 ports, one of which comes free at 0: from when on can a newcomer have it?
- * @param how frees it
- */
+/** A range with ports to spare for resting: an eighth of it at most. */
+const RANGE = 1024;
+/** Holds what a test does not free. */
+const LONG = { udp: 100_000, icmp: 100_000 };
+
+/** A full address of which one port came free at 0: a newcomer can have it from when on, to the millisecond? */
 function restsUntil(seconds: number, protocol: Protocol, portAssignment: object): void {
-  const full = () => {
-    const nat = lab({
-      ...few(20000, 16),
-      portAssignment,
-      timeouts: { udp: 100_000, icmp: 100_000 },
-    });
-    const freed = fill(nat, protocol, 16)[6]!;
-    nat.forget(sessionAt(nat, freed));
-    return { nat, freed };
-  };
-  const { nat, freed } = full();
+  const nat = lab({ ...few(20000, RANGE), portAssignment, timeouts: LONG });
+  const freed = fill(nat, protocol, RANGE)[6]!;
+  nat.forget(sessionAt(nat, freed));
+  const newcomer = () => nat.out(opening(protocol, inside(RANGE + 1), Y));
   if (seconds > 0) {
-    drops(nat.out(opening(protocol, inside(20), Y)), "ports-exhausted");
-    drops(nat.at(seconds - 0.001).out(opening(protocol, inside(20), Y)), "ports-exhausted");
+    drops(newcomer(), "ports-exhausted");
+    nat.at(seconds - 0.001);
+    drops(newcomer(), "ports-exhausted");
   }
-  equal(nat.at(seconds).map(protocol, inside(20), Y), freed);
-  const anew = full();
-  equal(anew.nat.at(seconds).map(protocol, inside(20), Y), anew.freed, "without asking before");
+  nat.at(seconds + (seconds > 0 ? 0.001 : 0));
+  equal(newcomer().source, freed);
 }
 
 row("RFC6888-REQ-8", "a freed UDP port or id serves nobody for 120 s, by default", () => {
@@ -364,18 +358,16 @@ row("RFC6888-REQ-8", "a freed UDP port or id serves nobody for 120 s, by default
 });
 
 row("RFC6888-REQ-8", "nor when its session ends by itself", () => {
-  const nat = lab(few(20000, 16));
-  const freed = nat.map("udp", inside(1), Y);
-  const stay = () => {
-    for (const n of range(15, 2)) nat.map("udp", inside(n), Y);
-  };
-  stay();
-  nat.at(200);
-  stay();
-  nat.at(300);
-  equal(nat.sessions.length, 15, "the first has ended");
-  drops(nat.at(419.999).out(udp(inside(20), Y)), "ports-exhausted");
-  equal(nat.at(420).map("udp", inside(20), Y), freed);
+  const nat = lab(few(20000, RANGE));
+  const [freed] = fill(nat, "udp", RANGE);
+  for (const t of [200, 400]) {
+    nat.at(t);
+    for (const n of range(RANGE - 1, 2)) nat.map("udp", inside(n), Y);
+    if (t === 200) equal(nat.at(300).sessions.length, RANGE - 1, "the first has ended");
+  }
+  nat.at(419.999);
+  drops(nat.out(udp(inside(RANGE + 1), Y)), "ports-exhausted");
+  equal(nat.at(420.001).map("udp", inside(RANGE + 1), Y), freed);
 });
 
 row("RFC6888-REQ-8", "the time is configurable, 0 ends it", () => {
@@ -385,18 +377,25 @@ row("RFC6888-REQ-8", "the time is configurable, 0 ends it", () => {
 row("RFC6888-REQ-8", "the number is configurable: beyond it the longest at rest comes free", () => {
   for (const holdDownPorts of [1, 2, 3]) {
     const nat = lab({
-      ...few(20000, 64),
+      ...few(20000, RANGE),
       portAssignment: { holdDownPorts, holdDown: 1000 },
-      timeouts: { udp: 100_000 },
+      timeouts: LONG,
     });
-    const held = fill(nat, "udp", 64);
-    const freed = held.slice(10, 14);
+    const freed = fill(nat, "udp", RANGE).slice(10, 14);
     for (const where of freed) nat.wait(1).forget(sessionAt(nat, where));
     const usable = freed.slice(0, 4 - holdDownPorts);
-    const got = usable.map((_, i) => nat.map("udp", inside(100 + i), Y));
+    const got = usable.map((_, i) => nat.map("udp", inside(2000 + i), Y));
     deepEqual(got.toSorted(), usable.toSorted());
-    drops(nat.out(udp(inside(200), Y)), "ports-exhausted");
+    drops(nat.out(udp(inside(3000), Y)), "ports-exhausted");
   }
+});
+
+row("RFC6888-REQ-8", "never more than an eighth of the range rests, so that enough is left", () => {
+  const nat = lab({ ...few(20000, RANGE), portAssignment: { holdDown: 1000 }, timeouts: LONG });
+  fill(nat, "udp", RANGE);
+  for (const session of nat.sessions) nat.forget(session);
+  const got = range(RANGE).filter((n) => nat.out(udp(inside(2000 + n), Y)).cameThrough);
+  equal(got.length, RANGE - RANGE / 8);
 });
 
 row("RFC6888-REQ-8", "a port at rest lets nothing in", () => {
@@ -494,16 +493,10 @@ row("RFC6888-REQ-14", "blocksPerHost: no more blocks than that; others have thei
 
 row("RFC6888-REQ-14", "blockHold: a released block rests before another host has it", () => {
   const config = { ...few(20000, 8), portAssignment: { blockSize: 8, blockHold: 60, holdDown: 0 } };
-  const released = () => {
-    const nat = lab(config);
-    const outside = nat.map("udp", X, Y);
-    nat.forget(sessionAt(nat, outside));
-    return nat;
-  };
-  const nat = released();
+  const nat = lab(config);
+  nat.forget(sessionAt(nat, nat.map("udp", X, Y)));
   drops(nat.at(59.999).out(udp(X2, Y)), "ports-exhausted");
   passes(nat.at(60).out(udp(X2, Y)));
-  passes(released().at(1).out(udp(X, Y)), "its own host need not wait");
 });
 
 // ---------------------------------------------------------------------------------------------- RFC 7422
@@ -520,23 +513,8 @@ const host = (n: number, port = 4000) => `198.51.100.${n}:${port}`;
 const M = 4032;
 const rangeOf = (n: number) => ({ low: 1024 + (n - 1) * M, high: 1024 + n * M - 1 });
 
-/** Answers of `napt who`, which needs no state. */
-function who(endpoints: readonly string[], config: object): string[] {
-  const folder = mkdtempSync(join(tmpdir(), "napt-who-"));
-  try {
-    const file = join(folder, "nat.json");
-    writeFileSync(file, JSON.stringify(config));
-    const cli = join(__dirname, "../../src/cli/main.ts");
-    return endpoints.map((endpoint) =>
-      execFileSync(process.execPath, ["--import", "tsx", cli, "who", endpoint, "--config", file], {
-        encoding: "utf8",
-        stdio: "pipe",
-      }),
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
+/** What `napt who` knows of a NAT, without any state. */
+const knownOf = ({ nat: { config } }: Lab) => ({ parameters: parametersOf(config)!, statics: config.static });
 
 row(
   "RFC7422-S2",
@@ -573,19 +551,35 @@ row("RFC7422-S2", "several addresses: C = ceil(hosts / addresses) hosts share on
   }
 });
 
-row("RFC7422-S2", "napt who: first and last port of a range lead back to its host, without state", () => {
-  const asked = [1, 7, 14].flatMap((n) => [
-    { port: rangeOf(n).low, n },
-    { port: rangeOf(n).high, n },
-  ]);
-  const answers = who(
-    asked.map(({ port }) => at(A, port)),
-    EXAMPLE,
-  );
-  answers.forEach((answer, i) => {
-    const named = answer.match(/198\.51\.100\.\d+/g) ?? [];
-    deepEqual([...new Set(named)], [`198.51.100.${asked[i]!.n}`], `${asked[i]!.port}: ${answer}`);
-  });
+row("RFC7422-S2", "napt who: every public endpoint leads back to its host, and the host to it", () => {
+  const pool = ["203.0.113.1", "203.0.113.2", "192.0.2.77"];
+  const outside = pool.map((address) => ({ address, ports: "1024-65535" }));
+  for (const config of [EXAMPLE, { ...EXAMPLE, outside }]) {
+    const nat = lab(config);
+    const known = knownOf(nat);
+    for (const n of range(14)) {
+      const address = addressOf(host(n));
+      for (const protocol of PROTOCOLS) {
+        for (const port of range(20)) {
+          const there = nat.map(protocol, host(n, port), FAR);
+          equal(who(there, known).inside, address);
+          equal(who(address, known).outside, addressOf(there));
+        }
+      }
+      const { outside: own, ports } = who(address, known);
+      const [low, high] = ports.split("-").map(Number) as [number, number];
+      for (const port of [low, high]) equal(who(at(own, port), known).inside, address);
+    }
+  }
+});
+
+row("RFC6888-REQ-8b", "a host whose whole range came free has all of it again at once", () => {
+  const nat = lab({ ...EXAMPLE, portAssignment: { deterministic: { dynamic: 0 } } });
+  const size = Math.floor(64512 / 14);
+  for (const round of [1, 2]) {
+    for (const n of range(size)) passes(nat.out(udp(host(3, n), FAR)), `round ${round}, flow ${n}`);
+    for (const session of nat.sessions) nat.forget(session);
+  }
 });
 
 row("RFC7422-S2-RESERVED", "no port below 1024, for source ports below it either", () => {
@@ -650,4 +644,40 @@ row("RFC7422-S2.3", ".1 has exactly 1024-5055, .2 5056-9087, the pool is 57472-6
   const pool = all(1, 10000, 8064);
   deepEqual([Math.min(...pool), Math.max(...pool), new Set(pool).size], [57472, 65535, 8064]);
   drops(nat.out(udp(host(1, 30000), FAR)), "ports-exhausted");
+});
+
+row(
+  "RFC7422-S3-LOG",
+  "a record has time, prefixes with masks, D, M, C, the algorithm, reserved ports",
+  () => {
+    const { config } = lab(EXAMPLE).nat;
+    const time = new Date("2026-01-31T12:00:00Z");
+    deepEqual(recordOf(config, time), {
+      time: "2026-01-31T12:00:00.000Z",
+      inside: ["198.51.100.0/28"],
+      outside: ["203.0.113.1/32"],
+      ports: "1024-65535",
+      reserved: ["0-1023"],
+      D: 2,
+      M,
+      C: 14,
+      algorithm: "sequential",
+      static: [],
+    });
+  },
+);
+
+row("RFC7422-S3-LOG", "records of each change name the owner of a port at any time since the first", () => {
+  const [first, second] = ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"];
+  const configs = [EXAMPLE, { ...EXAMPLE, portAssignment: { deterministic: { dynamic: 0 } } }];
+  const log = [first, second].map((time, i) =>
+    JSON.stringify(recordOf(lab(configs[i]).nat.config, new Date(time!))),
+  );
+  const ownerAt = (time: string) =>
+    who(at(A, 5200), recordAt(`${log.join("\n")}\n`, new Date(time), "log")).inside;
+  // 4032 ports each at first, then 4608.
+  equal(ownerAt("2026-01-01T00:00:00Z"), "198.51.100.2");
+  equal(ownerAt("2026-01-31T23:59:59.999Z"), "198.51.100.2");
+  equal(ownerAt("2026-02-01T00:00:00Z"), "198.51.100.1");
+  throws(() => ownerAt("2025-12-31T23:59:59.999Z"));
 });

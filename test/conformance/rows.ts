@@ -132,9 +132,7 @@ const ports = [
     "A freed port rests 120 s; time and number of resting ports are configurable.",
   ),
   row("RFC6888-REQ-8a", MAY, "TCP ports need not rest."),
-  row("RFC6888-REQ-8b", MAY, "Ports fixed to a host need not rest.", {
-    choice: "they rest like others, which a host of its own range hardly feels; `holdDown: 0` ends it",
-  }),
+  row("RFC6888-REQ-8b", MAY, "Ports fixed to a host need not rest: it would wait for its own."),
   row("RFC6888-REQ-8c", MAY, "Ports with ADF or APDF need not rest when state was lost.", {
     choice: "state that was lost has no memory of freed ports either, so nothing rests after a restart",
   }),

@@ -116,5 +116,6 @@ export function openRows(outcomes: readonly Outcome[]): Row[] {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.split("\n")[0]! : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(/\s+/g, " ").slice(0, 300);
 }
