@@ -381,6 +381,17 @@ TEST_CASE("a partial checksum is made whole before the cut") {
     const Result result = nat->translate({packet.data(), size, size, true}, 1, 0);
     REQUIRE(result.verdict == Verdict::Held);
     CHECK(isSound(join(bytesOf(takeAll(*nat)))));
+    // A fragment alone can't be summed: its field changes with the addresses only.
+    Bytes first = withFragment(small, 0x2000), rewritten = first;
+    const auto fieldOf = [&](const Bytes& p) {
+      return load16be(&p[kIpHeader + checksumOffset(protocol)]);
+    };
+    nat = make(config());
+    REQUIRE(nat->translate({rewritten.data(), size, size, true}, 1, 0).verdict ==
+            Verdict::Forwarded);
+    nat = make(withMtu(0, kMtu));
+    REQUIRE(nat->translate({first.data(), size, size, true}, 1, 0).verdict == Verdict::Held);
+    CHECK(fieldOf(takeAll(*nat)[0].bytes) == fieldOf(rewritten));
     // In one piece it stays partial.
     nat = make(config());
     REQUIRE(nat->translate({small.data(), size, size, true}, 1, 0).verdict == Verdict::Forwarded);
@@ -511,14 +522,37 @@ TEST_CASE("passed packets are left alone, whatever their size") {
   CHECK(run(*nat, inside).verdict == Verdict::Passed);
   CHECK(run(*nat, exempt).verdict == Verdict::Passed);
   CHECK(exempt == before);
-  // Held, and then passed too.
+  // Held until the ports are known, and then passed too.
+  c.exemptions = {{0xc6336400, 0xffffff00, kUdp, kRemote.port, kRemote.port}};
+  nat = make(c);
   const std::vector<Bytes> pieces = split(divisible(udp(kInside, kRemote, 1000)), {400, 608});
-  for (size_t i : {1u, 0u}) {
-    Bytes piece = pieces[i];
-    run(*nat, piece);
+  for (const uint16_t df : {uint16_t{0}, uint16_t{0x4000}}) {
+    Bytes first = withFragment(pieces[0], 0x2000 | df), second = withFragment(pieces[1], 50 | df);
+    CHECK(run(*nat, second).verdict == Verdict::Held);
+    const Bytes held = second;
+    nat->take([](const StoredPacket&, const uint8_t*) {});
+    CHECK(run(*nat, first).verdict == Verdict::Passed);
+    const auto taken = takeAll(*nat);
+    REQUIRE(taken.size() == 1);
+    CHECK(taken[0].bytes == held);
+    nat = make(c);
   }
-  for (const Taken& t : takeAll(*nat)) CHECK(t.bytes == pieces[1]);
-  CHECK(nat->stats.pieces == 0);
+}
+
+TEST_CASE("held fragments that were cut give their room back") {
+  auto nat = make(withMtu(0, kMtu));
+  const std::vector<Bytes> pieces = split(divisible(udp(kInside, kRemote, 600)), {200, 408});
+  for (int i = 0; i < 20'000; i++) {
+    Bytes first = pieces[0], second = pieces[1];
+    store16be(&first[kIpId], static_cast<uint16_t>(i));
+    store16be(&second[kIpId], static_cast<uint16_t>(i));
+    sealHeader(first);
+    sealHeader(second);
+    const uint64_t now = static_cast<uint64_t>(i) * kSecond;
+    REQUIRE(run(*nat, second, now).verdict == Verdict::Held);
+    REQUIRE(run(*nat, first, now).verdict == Verdict::Forwarded);
+    REQUIRE(takeAll(*nat).size() == 2);
+  }
 }
 
 TEST_CASE("no room for all pieces: dropped whole, and without a trace") {
