@@ -54,10 +54,9 @@ uint32_t Fragmenter::sizeOf(const Header& header, uint32_t rest) const {
 
 uint32_t Fragmenter::count() const {
   const uint32_t rest = length_ - sizeOf(first_, length_);
-  const uint32_t unit = (mtu_ - later_.length) & ~7u;
-  const uint32_t last = mtu_ - later_.length;
+  const uint32_t last = mtu_ - later_.length, unit = last & ~7u;
   // The last piece needs no multiple of 8.
-  return rest == 0 ? 1 : rest <= last ? 2 : 2 + (rest - last + unit - 1) / unit;
+  return rest == 0 ? 1 : 2 + (std::max(rest, last) - last + unit - 1) / unit;
 }
 
 uint32_t Fragmenter::next(uint8_t* out) {
