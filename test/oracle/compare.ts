@@ -25,6 +25,8 @@ export interface Difference extends Mismatch {
   packet: Packet;
   side: Side;
   fragmented: boolean;
+  /** What it is about if it is an ICMP error, as its receiver sent that. */
+  about: Packet | null;
   /** The flow that it belongs to, if both routers know it. */
   flow: Flow | null;
   /** Whether it goes to the public endpoint of a host that has itself tried to reach another host's before. */

@@ -3,11 +3,11 @@
  * test; what is in it and no longer happens fails it too. docs/oracle.md is made from it.
  */
 
-import { decode } from "../support/packets.js";
+import { endpointText } from "../support/packets.js";
 import { ABSENT, type Difference, type Judge } from "./compare.js";
 import { PLAIN, type Protocol, type Shape, type Step } from "./steps.js";
 import type { StrayKind } from "./strays.js";
-import type { WorldName } from "./worlds.js";
+import { STATIC, type WorldName } from "./worlds.js";
 
 export interface KnownDifference {
   name: string;
@@ -34,13 +34,11 @@ const flagsOf = (d: Difference) => (d.packet.body.kind === "tcp" ? d.packet.body
 const strayOf = (d: Difference) => (d.step.op === "stray" ? d.step.kind : null);
 const peculiarityOf = (d: Difference) => (d.step.op === "error" ? d.step.peculiarity : null);
 
-/** An ICMP error that quotes a SYN. */
-const isAboutSyn = ({ packet: { body } }: Difference) =>
-  body.kind === "icmp" && quotedFlags(body.payload) === "S";
-function quotedFlags(quote: Uint8Array): string | null {
-  const { body } = decode(quote);
-  return body.kind === "tcp" ? body.flags : null;
-}
+/** Of a flow: whether a forward or a 1:1 mapping made its binding. */
+const isPermanent = ({ flow, world }: Difference) =>
+  flow !== null &&
+  (flow.inside.address === STATIC.inside ||
+    world.forwards.some(({ inside }) => inside === endpointText(flow.inside)));
 
 // ---------------------------------------------------------------------------------------------- examples
 
@@ -128,7 +126,8 @@ export const DIFFERENCES: KnownDifference[] = [
     napt: "leaves options as they are",
     reason: "RFC 3022, 4.6",
     matches: (d) =>
-      d.field === "options" && ["record route", "timestamp"].includes(shapeOf(d)?.options ?? "none"),
+      ["options", "quoted"].includes(d.field) &&
+      ["record route", "timestamp"].includes(shapeOf(d)?.options ?? "none"),
     harmless: true,
     example: masquerade(send("udp", { options: "record route" }), again({ options: "timestamp" })),
   },
@@ -154,6 +153,7 @@ export const DIFFERENCES: KnownDifference[] = [
     napt: "drops them",
     reason: "RFC 1812, 4.3.2.3: an error has at most 576 octets",
     matches: (d) => d.fragmented && peculiarityOf(d) === "fragmented" && onlyKernel(d),
+    harmless: true,
     example: masquerade(send("udp", { length: 100 }), error({ peculiarity: "fragmented" })),
   },
   {
@@ -231,14 +231,17 @@ export const DIFFERENCES: KnownDifference[] = [
     napt: "drops an error whose quoted sequence number is not in the window",
     reason: "RFC 5927, 4.1: against blind attacks",
     matches: (d) => naptSays(d, "icmp-out-of-window") && peculiarityOf(d) === "wild sequence",
+    harmless: true,
     example: masquerade(connect, error({ peculiarity: "wild sequence" })),
   },
   {
-    name: "ICMP errors about a SYN in mid-connection",
+    name: "ICMP errors about a SYN or RST in mid-connection",
     kernel: "translates them",
-    napt: "drops them: a SYN does not move the window of an open connection",
+    napt: "drops those whose number is not in the window, which such a segment does not move",
     reason: "?",
-    matches: (d) => naptSays(d, "icmp-out-of-window") && isAboutSyn(d),
+    matches: (d) =>
+      naptSays(d, "icmp-out-of-window") && d.about?.body.kind === "tcp" && /[SR]/.test(d.about.body.flags),
+    harmless: true,
     example: masquerade(connect, again({ segment: "new syn" }), error()),
   },
   {
@@ -247,7 +250,18 @@ export const DIFFERENCES: KnownDifference[] = [
     napt: "drops them",
     reason: "RFC 5508, REQ-3a",
     matches: (d) => naptSays(d, "icmp-checksum") && peculiarityOf(d) === "wrong quoted header checksum",
+    harmless: true,
     example: masquerade(send("udp"), error({ peculiarity: "wrong quoted header checksum" })),
+  },
+  {
+    name: "ICMP errors about a mapping without a session",
+    kernel: "translates only errors about a connection",
+    napt: "translates errors about what a 1:1 mapping or a forward, or outbound any mapping, stands for",
+    reason: "RFC 5508, REQ-4 and 5 ask for an active mapping",
+    matches: (d) =>
+      onlyNapt(d) && peculiarityOf(d) === "other remote" && (isPermanent(d) || d.world.endpointIndependent),
+    harmless: true,
+    example: { world: "static", steps: [visit(0), reply(), again(), error({ peculiarity: "other remote" })] },
   },
   {
     name: "ICMP errors to somebody else",
@@ -255,6 +269,7 @@ export const DIFFERENCES: KnownDifference[] = [
     napt: "translates it",
     reason: "?",
     matches: (d) => onlyNapt(d) && peculiarityOf(d) === "other receiver",
+    harmless: true,
     example: masquerade(send("udp"), reply(), error({ about: "delivered", peculiarity: "other receiver" })),
   },
   {
@@ -357,12 +372,14 @@ export const DIFFERENCES: KnownDifference[] = [
     example: masquerade(stray("gre"), stray("esp"), stray("an unknown protocol")),
   },
   {
-    name: "reserved destinations",
-    kernel: "translates packets to class E and to network 0",
-    napt: "leaves them to `unmatched`",
+    name: "reserved addresses",
+    kernel: "takes class E and network 0 for addresses like others",
+    napt: "drops packets from there, and leaves those to there to `unmatched`",
     reason: "RFC 1812, 5.3.7",
-    matches: (d) => naptSays(d, "unmatched") && ["to class E", "to network zero"].includes(strayOf(d) ?? ""),
-    example: masquerade(stray("to class E"), stray("to network zero")),
+    matches: (d) =>
+      (naptSays(d, "unmatched") && ["to class E", "to network zero"].includes(strayOf(d) ?? "")) ||
+      (naptSays(d, "invalid-source") && strayOf(d) === "from class E"),
+    example: masquerade(stray("to class E"), stray("to network zero"), stray("from class E")),
   },
   {
     name: "between inside hosts",

@@ -10,7 +10,9 @@ import {
   get32,
   headerChecksumOf,
   icmp,
+  inPrefix,
   put32,
+  replaceFields,
   setHeaderChecksum,
   setTransportChecksum,
   tcp,
@@ -195,6 +197,12 @@ export function errorPacket(
     case "nested": {
       const inner = errorAbout(seen, { ...plain, src: fields.dst, dst: fields.src });
       return { packet: errorAbout(inner, { ...plain, octets: 1000 }), about: sent };
+    }
+    case "other remote": {
+      const stranger = { address: "198.51.100.99", port: 99 };
+      const end = inPrefix(fields.dst, "203.0.113.0/24") ? "dst" : "src";
+      const change = (packet: Uint8Array) => fullChecksums(replaceFields(packet, { [end]: stranger }));
+      return { packet: errorAbout(change(seen), plain), about: change(sent) };
     }
     case "other receiver":
       return {

@@ -116,7 +116,9 @@ class Router:
         sysctl("net.ipv4.icmp_ratelimit", 0)
         sysctl("net.ipv4.icmp_msgs_per_sec", 1000000)
         sysctl("net.ipv4.icmp_msgs_burst", 1000000)
-        sysctl("net.ipv4.ipfrag_time", 3600)  # nobody hears of fragments whose datagram stays incomplete
+        # Fragments whose datagram stays incomplete do no harm, and nobody hears of them.
+        sysctl("net.ipv4.ipfrag_time", 3600)
+        sysctl("net.ipv4.ipfrag_high_thresh", 1 << 28)
         # The inside link has no address of its own: what the router itself says comes from the public one.
         run("ip", "address", "add", "203.0.113.1/32", "dev", "out")
         run("ip", "route", "add", "10.0.0.0/24", "dev", "in", "src", "203.0.113.1")

@@ -34,7 +34,7 @@ import {
   type Side,
   type Who,
 } from "./routers.js";
-import { type Ends, PLAIN, type Protocol, type Shape, type Step } from "./steps.js";
+import { type Ends, PLAIN, type Protocol, type QueryKind, type Shape, type Step } from "./steps.js";
 import { STRAYS } from "./strays.js";
 import { INSIDE, PATH_ROUTERS, SOURCE_PORTS, STATIC, type World } from "./worlds.js";
 
@@ -50,6 +50,8 @@ interface Stimulus {
   senders: Endpoint[];
   /** See {@link Difference}. */
   punched?: boolean;
+  /** Of an ICMP query. */
+  query?: QueryKind;
   /** The flow that it belongs to, if there is one already. */
   flow: Flow | null;
   /** For an ICMP error: what it is about, as its receiver sent it. */
@@ -70,6 +72,12 @@ function same(a: Endpoint, b: Endpoint): boolean {
 /** A remote endpoint: those of ICMP have no port. */
 function remoteOf(protocol: Protocol, { address, port }: Endpoint): Endpoint {
   return { address, port: protocol === "icmp" ? 0 : port };
+}
+
+/** What begins a flow comes whole: of an incomplete datagram napt, which does not put it together, takes notice. */
+function entire(shape: Shape): Shape {
+  const { cuts = [], order = [0] } = shape.pieces ?? {};
+  return cuts.every((_, n) => order.includes(n + 1)) ? shape : { ...shape, pieces: null };
 }
 
 export class Runner {
@@ -370,7 +378,12 @@ export class Runner {
     const parties = [flow.inside, ...(target === undefined ? [] : [target])];
     if (parties.some((one) => this.isAbandoned(flow.protocol, one))) return false;
     const known = this.flows.includes(flow);
-    const { whole, packets, delivered } = dispatch(flow, from, shape, this.identify());
+    const { whole, packets, delivered } = dispatch(
+      flow,
+      from,
+      known ? shape : entire(shape),
+      this.identify(),
+    );
     const senders = from === "inside" ? [flow.inside] : [];
     const got = await this.exchange(step, {
       side: from,
@@ -380,6 +393,7 @@ export class Runner {
       parties,
       senders,
       flow: known ? flow : null,
+      query: shape.query,
       punched: target !== undefined && this.punchers.has(`${flow.protocol} ${endpointText(target)}`),
     });
     const [kernel, napt] = [got.kernel[0], got.napt[0]];
@@ -424,6 +438,7 @@ export class Runner {
         packet,
         side,
         fragmented: packets.kernel.length > 1,
+        about: stimulus.about === undefined ? null : decode(stimulus.about.kernel),
         flow,
         punched: stimulus.punched === true,
         originated: isOwn(mismatch.observation),
@@ -446,11 +461,14 @@ export class Runner {
   }
 
   /** Says what a public endpoint is to a router: the same words for both routers, if they do the same. */
-  private namer(who: Who, { protocol, senders, flow, about }: Stimulus) {
+  private namer(who: Who, { protocol, senders, flow, about, query }: Stimulus) {
     const { forwards, napt, endpointIndependent } = this.world;
     const mine = this.flows.filter(
       (one) => one.protocol === protocol && !one.stillborn && !this.isAbandoned(protocol, one.inside),
     );
+    // Linux lets two hosts have the same identifier if they ask different things.
+    const asksElse = (one: Flow) =>
+      query !== undefined && protocol === "icmp" && !one.queries.has(query) && one.queries.size > 0;
     const shared = endpointIndependent && protocol !== "icmp"; // nft has no such rules for identifiers
     return ({ address, port }: PublicEndpoint, peer: Endpoint): string | null => {
       if (!isPublicAddress(address)) return null;
@@ -466,7 +484,10 @@ export class Runner {
       }
       const remote = remoteOf(protocol, peer);
       const owner = mine.find(
-        (other) => same(other.public[who], one) && (shared || same(other.remote[who], remote)),
+        (other) =>
+          same(other.public[who], one) &&
+          (shared || same(other.remote[who], remote)) &&
+          (other === flow || !asksElse(other)),
       );
       if (owner !== undefined) return `the public endpoint of ${endpointText(owner.inside)}`;
       const free = senders.some(

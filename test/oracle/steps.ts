@@ -86,6 +86,8 @@ const PECULIARITIES = [
   "wrong quoted checksum",
   /** It quotes an ICMP error. */
   "nested",
+  /** It quotes a packet of this endpoint and a remote that have nothing to do with each other. */
+  "other remote",
   /** It goes to another host than the one that sent what it quotes. */
   "other receiver",
   /** It carries an RFC 4884 extension. */
@@ -177,13 +179,9 @@ const shape: fc.Arbitrary<Shape> = fc
     pieces: fc.option(pieces, { freq: 10 }),
   })
   .map((one) => {
-    const usual = one.segment === "data" || one.segment === "ack" || one.segment === "syn";
-    return {
-      ...one,
-      // A segment that expires on the way changes the state of conntrack all the same.
-      ttl: usual ? one.ttl : Math.max(2, one.ttl),
-      ...(one.pieces === null ? {} : { df: false, length: 100, ttl: 64 }),
-    };
+    // Of a segment that expires, or of which fragments are missing, only one of the routers takes notice.
+    if (one.pieces !== null) return { ...one, segment: "data", df: false, length: 100, ttl: 64 };
+    return one.segment === "data" ? one : { ...one, ttl: Math.max(2, one.ttl) };
   });
 
 const pick = fc.nat({ max: 30 });
@@ -228,7 +226,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       code: fc.nat({ max: 4 }),
       octets: fc.constantFrom(8, 8, 12, 20, 28, 1000, 1000),
       reporter: op("receiver", "router"),
-      peculiarity: rarely<Peculiarity>("none", ...PECULIARITIES),
+      peculiarity: fc.oneof(
+        { weight: 2, arbitrary: fc.constant("none" as const) },
+        { weight: 1, arbitrary: fc.constantFrom<Peculiarity>(...PECULIARITIES) },
+      ),
     }),
   },
   {

@@ -1,7 +1,7 @@
 /** Packets of no flow: what a NAT does not translate, and what it should not let through. */
 import { echo, fullChecksums, icmp, put16, raw, tcp, udp } from "../support/packets.js";
 import type { Passage } from "./routers.js";
-import { PUBLIC } from "./worlds.js";
+import { FORWARDS, PUBLIC } from "./worlds.js";
 
 const inside = (packet: Uint8Array): Passage => ({ side: "inside", packet });
 const outside = (packet: Uint8Array): Passage => ({ side: "outside", packet });
@@ -9,6 +9,9 @@ const outside = (packet: Uint8Array): Passage => ({ side: "outside", packet });
 const OUT = { src: "10.0.0.1:4444", dst: "198.51.100.1:53" };
 const UNUSED = "10.0.0.1:4545";
 const IN = { src: "198.51.100.1:53", dst: `${PUBLIC}:4242` };
+
+/** Any unicast source gets in here, where there are forwards. */
+const VISIT = { src: "198.51.100.1:5353", dst: FORWARDS[0]!.outside };
 
 /** A whole packet with a word of it changed and the header checksum, at least, right. */
 function withWord(packet: Uint8Array, at: number, value: number): Uint8Array {
@@ -30,10 +33,12 @@ export const STRAYS = {
   "to class E": () => inside(udp({ ...OUT, dst: "240.0.0.1:53" })),
   "to network zero": () => inside(udp({ ...OUT, dst: "0.1.2.3:53" })),
   "to loopback": () => inside(udp({ ...OUT, dst: "127.0.0.1:53" })),
-  "from the public address": () => outside(udp({ ...IN, src: `${PUBLIC}:53` })),
-  "from loopback": () => outside(udp({ ...IN, src: "127.0.0.1:53" })),
-  "from multicast": () => outside(udp({ ...IN, src: "224.0.0.1:53" })),
-  "from zero": () => outside(udp({ ...IN, src: "0.0.0.0:53" })),
+  "from the public address": () => outside(udp({ ...VISIT, src: `${PUBLIC}:53` })),
+  "from loopback": () => outside(udp({ ...VISIT, src: "127.0.0.1:53" })),
+  "from multicast": () => outside(udp({ ...VISIT, src: "224.0.0.1:53" })),
+  "from broadcast": () => outside(udp({ ...VISIT, src: "255.255.255.255:53" })),
+  "from zero": () => outside(udp({ ...VISIT, src: "0.0.0.0:53" })),
+  "from class E": () => outside(udp({ ...VISIT, src: "240.0.0.1:53" })),
   "to an unmapped udp port": () => outside(udp(IN)),
   "to an unmapped tcp port": () => outside(tcp({ ...IN, flags: "S" })),
   "an echo request": () => outside(echo({ src: "198.51.100.1", dst: PUBLIC, identifier: 4242 })),
