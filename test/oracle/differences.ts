@@ -364,12 +364,13 @@ export const DIFFERENCES: KnownDifference[] = [
     example: { world: "random", steps: [send("icmp"), again({ query: "timestamp" })] },
   },
   {
-    name: "other protocols",
-    kernel: "translates their addresses",
-    napt: "drops them",
-    reason: "RFC 3022, 2.2: a NAPT carries TCP, UDP and ICMP",
-    matches: (d) => naptSays(d, "unsupported-protocol") && ![1, 6, 17].includes(d.packet.protocol),
-    example: masquerade(stray("gre"), stray("esp"), stray("an unknown protocol")),
+    name: "a fault: a packet that comes back to its sender",
+    kernel: "a packet to a public endpoint that nobody has does not come in",
+    napt: "may give its sender just that endpoint, and so the packet back",
+    reason: "to be mended: an endpoint is not free for talking to itself",
+    matches: (d) =>
+      onlyNapt(d) && d.step.op === "hairpin" && d.napt.endsWith(`> ${d.step.host}:${d.step.port}`),
+    example: masquerade(send("udp"), hairpin("10.0.0.2", 0)),
   },
   {
     name: "reserved addresses",

@@ -11,6 +11,7 @@ import {
   headerChecksumOf,
   icmp,
   inPrefix,
+  PROTOCOL,
   put32,
   replaceFields,
   setHeaderChecksum,
@@ -138,13 +139,14 @@ export function dispatch(flow: Flow, from: Side, shape: Shape, id: number): Disp
 
 function flawed(packet: Uint8Array, { checksum, headerChecksum }: Shape): Uint8Array {
   if (checksum === "wrong") spoilTransport(packet);
-  if (checksum === "none" && packet[9] === 17) setTransportChecksum(packet, 0);
+  if (checksum === "none" && packet[9] === PROTOCOL.udp) setTransportChecksum(packet, 0);
   if (headerChecksum === "wrong") packet[10]! ^= 0x55;
   return packet;
 }
 
-/** Makes a transport checksum wrong, by the same amount whatever it was. */
+/** Makes a transport checksum wrong, if there is one, by the same amount whatever it was. */
 function spoilTransport(packet: Uint8Array): void {
+  if (packet[9] === PROTOCOL.udp && transportChecksumIn(packet) === 0) return;
   setTransportChecksum(packet, checksumError(transportChecksumIn(packet), 0x1234) || 0xffff);
 }
 
@@ -226,7 +228,7 @@ function aged(packet: Uint8Array): Uint8Array {
 
 /** A segment with a sequence number a quarter of the space ahead; other packets as they are. */
 function ahead(packet: Uint8Array): Uint8Array {
-  if (packet[9] !== 6) return packet;
+  if (packet[9] !== PROTOCOL.tcp) return packet;
   const copy = new Uint8Array(packet);
   const at = (copy[0]! & 15) * 4 + 4;
   put32(copy, at, (get32(copy, at) + 2 ** 30) >>> 0);

@@ -490,12 +490,23 @@ export class Runner {
           (other === flow || !asksElse(other)),
       );
       if (owner !== undefined) return `the public endpoint of ${endpointText(owner.inside)}`;
-      const free = senders.some(
-        (sender) =>
-          this.mayHave(who, sender, address) && !(shared && mine.some((other) => same(other.inside, sender))),
-      );
-      return free ? "a new public endpoint" : `${text}, which it may not have`;
+      const fits = (sender: Endpoint) =>
+        this.mayHave(who, sender, address) &&
+        !(shared && mine.some((other) => same(other.inside, sender))) &&
+        (sender.port === port || senders.length > 1 || !this.mustKeep(who, protocol, sender, address));
+      return senders.some(fits) ? "a new public endpoint" : `${text}, which it may not have`;
     };
+  }
+
+  /**
+   * Port preservation: an inside endpoint that has no public one keeps its port while nobody has that. (One that
+   * has lost its own port to another host may go on with what it got instead, as in Linux, or get its own.)
+   */
+  private mustKeep(who: Who, protocol: Protocol, sender: Endpoint, address: string): boolean {
+    if (!this.world.preserving || protocol === "icmp") return false;
+    const wish = { address, port: sender.port };
+    const all = this.flows.filter((flow) => flow.protocol === protocol);
+    return !all.some((flow) => same(flow.inside, sender) || same(flow.public[who], wish));
   }
 
   /** Paired pooling: an inside host has one public address. */

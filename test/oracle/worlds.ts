@@ -42,19 +42,18 @@ export interface World {
   forwards: Forward[];
   /** Public addresses that inside endpoints may be mapped to. */
   pool: string[];
+  /** Whether ports are kept while they are free. */
+  preserving: boolean;
   /** Whether each inside endpoint has one public endpoint, as long as it is mapped. */
   endpointIndependent: boolean;
 }
 
-/** What Linux does, in plain keys. */
+/** napt as Linux, with all ports and with forwards that hosts inside may use, too, as the rules below do. */
 const LINUX = {
+  preset: "linux",
   inside: [INSIDE],
-  outside: [PUBLIC],
-  mapping: "address-and-port-dependent",
-  filtering: "address-and-port-dependent",
-  portAssignment: { preserve: true, parity: false },
-  inboundRefresh: true,
-  icmpErrors: true,
+  outside: [{ address: PUBLIC, ports: "1-65535" }],
+  hairpinning: true,
 } satisfies NatConfig;
 
 const STRICT = {
@@ -167,10 +166,16 @@ table ip nat {
   return {
     name: `cone, filtering ${filtering}`,
     about: `\`snat\` and \`dnat\` by maps, a public endpoint for each inside endpoint; \`mapping\` endpoint-independent, \`filtering\` ${filtering}`,
-    napt: { ...LINUX, mapping: "endpoint-independent", filtering },
+    napt: {
+      ...LINUX,
+      mapping: "endpoint-independent",
+      filtering,
+      portAssignment: { preserve: false, overloading: false },
+    },
     kernel: { rules: rules + FILTER, sets: admits ? ["admitted"] : [], addresses: [], sysctl: STRICT },
     forwards: [],
     pool: [PUBLIC],
+    preserving: false,
     endpointIndependent: true,
   };
 }
@@ -182,6 +187,7 @@ const masquerade: World = {
   kernel: { rules: sourceNat("masquerade", FORWARDS) + FILTER, sets: [], addresses: [], sysctl: STRICT },
   forwards: FORWARDS,
   pool: [PUBLIC],
+  preserving: true,
   endpointIndependent: false,
 };
 
@@ -191,14 +197,15 @@ export const WORLDS = {
     ...masquerade,
     name: "masquerade fully-random",
     about: "`masquerade fully-random`; `portAssignment.preserve` false",
-    napt: { ...masquerade.napt, portAssignment: { preserve: false, parity: false } },
+    napt: { ...masquerade.napt, portAssignment: { preserve: false } },
     kernel: { ...masquerade.kernel, rules: sourceNat("masquerade fully-random", FORWARDS) + FILTER },
+    preserving: false,
   },
   pool: {
     ...masquerade,
     name: "snat to a pool, persistent",
     about: `\`snat to ${POOL[0]}-${POOL.at(-1)} persistent\`; \`pooling\` paired`,
-    napt: { ...LINUX, outside: POOL, pooling: "paired" },
+    napt: { ...LINUX, outside: POOL.map((address) => ({ address, ports: "1-65535" })) },
     kernel: {
       ...masquerade.kernel,
       rules: sourceNat(`snat to ${POOL[0]}-${POOL.at(-1)} persistent`) + FILTER,
