@@ -7,8 +7,8 @@ names. They belong to this process alone, so the kernel takes everything down wh
 ends when its standard input does.
 
 Requests, one a line, each answered by one line, {"error": text} when it failed:
-  {"addresses": [...], "sysctl": {name: value}, "rules": text for nft}
-      give the router public addresses, settings and rules; all connections are forgotten
+  {"addresses": [...], "mtu": {side: bytes}, "sysctl": {name: value}, "rules": text for nft}
+      give the router public addresses, MTUs, settings and rules; all connections are forgotten
   {"send": [[side, hex of an IPv4 packet], ...]}
       send packets in that order; answers what came out by then,
       {"out": [[side, hex], ...], "invalid": how many packets conntrack called invalid, "at": seconds}
@@ -130,6 +130,8 @@ class Router:
     def configure(self, request):
         for address in request.get("addresses", []):
             run("ip", "address", "replace", f"{address}/32", "dev", "out")
+        for side, mtu in request.get("mtu", {}).items():
+            run("ip", "link", "set", LINK[side], "mtu", str(mtu))
         if "rules" in request:
             run("nft", "-f", "-", text=request["rules"])
         for name, value in request.get("sysctl", {}).items():

@@ -96,7 +96,8 @@ export class KernelRouter {
   /** Makes it the router of a world. */
   async enter({ kernel }: World): Promise<void> {
     const rules = `flush ruleset\n${kernel.rules}`;
-    await this.ask({ addresses: kernel.addresses, rules, sysctl: kernel.sysctl });
+    const mtu = { inside: 1500, outside: 1500, ...kernel.mtu };
+    await this.ask({ addresses: kernel.addresses, mtu, rules, sysctl: kernel.sysctl });
   }
 
   /** Forgets all connections and what the rules have learnt. */

@@ -38,6 +38,8 @@ export interface World {
     /** Public addresses beside {@link PUBLIC}. */
     addresses: string[];
     sysctl: Record<string, number>;
+    /** Of the router's links, if not 1500. */
+    mtu?: { inside: number; outside: number };
   };
   forwards: Forward[];
   /** Public addresses that inside endpoints may be mapped to. */
@@ -252,6 +254,13 @@ table ip nat {
         "net.netfilter.nf_conntrack_tcp_be_liberal": 1,
       },
     },
+  },
+  small: {
+    ...masquerade,
+    name: "small packets",
+    about: "`masquerade`, with links of an MTU of 600 inside and 576 outside; `mtu`",
+    napt: { ...masquerade.napt, mtu: { inside: 600, outside: 576 } },
+    kernel: { ...masquerade.kernel, mtu: { inside: 600, outside: 576 } },
   },
   fullCone: cone("endpoint-independent"),
   restrictedCone: cone("address-dependent"),
