@@ -73,6 +73,15 @@ class Index {
     }
   }
 
+  /// The most buckets that a search for this hash reads.
+  uint32_t chain(uint64_t hash) const {
+    uint32_t buckets = 1;
+    for (const Bucket* bucket = &buckets_[bucketOf(hash)]; bucket->next != 0; buckets++) {
+      bucket = &overflow_[bucket->next - 1];
+    }
+    return buckets;
+  }
+
   /// Adds a slot; `hashOf(slot)` must give the hash of any slot in the index. False when full.
   template <class HashOf>
   bool insert(uint64_t hash, uint32_t slot, HashOf hashOf) {
