@@ -63,7 +63,7 @@ export const mutants: readonly Mutant[] = [
     ["half a transport header will do", "whole < minimumHeader(out.protocol)", "whole < 4"],
     [
       "fragments of any protocol are carried",
-      "carried.has(out.protocol) ? Kind::Fragment : Kind::Other",
+      "carried.hasSome(out.protocol) ? Kind::Fragment : Kind::Other",
       "Kind::Fragment",
     ],
     [
@@ -116,8 +116,8 @@ export const mutants: readonly Mutant[] = [
     ["half a checksum is written", "if (at + 2 <= here) {", "if (at < here) {"],
     [
       "a quoted header keeps its checksum",
-      "patch.write16(p + kIpChecksum, adjust(load<uint16_t>(p + kIpChecksum), addresses));",
-      "",
+      "adjust(load<uint16_t>(p + kIpChecksum), addresses + delta16(q.id, to.id))",
+      "load<uint16_t>(p + kIpChecksum)",
     ],
     [
       "a quotation goes on into its padding",
@@ -157,7 +157,7 @@ export const mutants: readonly Mutant[] = [
       "(flags & (kTcpSpecial | kAck)) == kAck",
       "(flags & kAck) == kAck",
     ],
-    ["the fast path takes any state", "(s.state & ~kFromOutside) == kTcpEstablished", "true"],
+    ["the fast path takes any state", "(s.state & ~kBegunOutside) == kTcpEstablished", "true"],
   ]),
   ...group("TCP states", "nat/tcp.cpp", [
     ["any RST counts", "if (!liberal && !isInWindow(s, side, segment)) return false;", ""],
@@ -251,7 +251,7 @@ export const mutants: readonly Mutant[] = [
       "case Behaviour::EndpointIndependent:\n        return true;",
       "case Behaviour::EndpointIndependent:\n        return false;",
     ],
-    ["strict filtering admits all", "return isExpected(head, remote);", "return true;"],
+    ["strict filtering admits all", "return isExpected(first, remote, isLive);", "return true;"],
     [
       "address-dependent filtering admits all",
       "if (witness == nullptr) return false;",
@@ -523,8 +523,8 @@ export const mutants: readonly Mutant[] = [
   ...group("reconfigure", "nat/session_life.cpp", [
     ["sessions with inside remotes stay", "inside_.contains(was.remote) || ", ""],
     ["sessions of hosts outside stay", "!inside_.contains(was.inside) ||", ""],
-    ["sessions of a protocol switched off stay", " || !config_.protocols.has(was.protocol)", ""],
-    ["sessions with exempt remotes stay", " || exempt || ", " || "],
+    ["sessions of a protocol switched off stay", " || exempt || !carried", " || exempt"],
+    ["sessions with exempt remotes stay", "exempt || !carried", "!carried"],
     [
       "what is configured now does not win",
       "if (!permanent && (configured || forward != nullptr || staticNow)) return false;",
@@ -547,7 +547,7 @@ export const mutants: readonly Mutant[] = [
     ["bindings count for ever", "used[0] += more ? 1u : ~0u;", "used[0] += more ? 1u : 0u;"],
     [
       "new sessions of a host are not counted",
-      "if (rate != 0) hosts.quota(slot).sessions.count(rate, now_);",
+      "if (rate != 0) hosts.quota(host).sessions.count(rate, now_);",
       "",
     ],
   ]),
@@ -661,7 +661,7 @@ export const mutants: readonly Mutant[] = [
     ["errors are answered", "parsed.kind == Kind::IcmpError || ", ""],
     ["later fragments are answered", "parsed.kind == Kind::Fragment ||", ""],
     ["unroutable sources are answered", "isUnroutable(parsed.source) || ", ""],
-    ["there is no limit of rate", "icmpErrors_.count(config_.icmpErrorRate, now_);", ""],
+    ["there is no limit of rate", "limit.count(config_.icmpErrorRate, now_);", ""],
     ["a SYN is answered a second too soon", "kAnswerAfter = 6 * kSecond", "kAnswerAfter = 5 * kSecond"],
     ["a simultaneous open is answered", "store_[link].length = 0;", ""],
     ["an ACK forgets a waiting SYN", "if (s.protocol == kTcp && (segment.flags & kSyn) == 0) return;", ""],
@@ -701,14 +701,18 @@ export const mutants: readonly Mutant[] = [
       "",
     ],
     ["any number waits", "stats.packetsHeld < config_.fragmentLimit && ", ""],
-    ["what follows a refused one waits", "datagram->state = DatagramState::Refused;", ""],
+    ["what follows a refused one waits", "fragments_.decide(*datagram, DatagramState::Refused);", ""],
     ["the first one's translation is forgotten", "datagram->to = to;", ""],
     [
       "released fragments go the wrong way",
-      "stored.toInside = datagram->toInside;",
-      "stored.toInside = !datagram->toInside;",
+      "stored.toInside = datagram.toInside;",
+      "stored.toInside = !datagram.toInside;",
     ],
-    ["released fragments are not translated", "if (!exempt) rewriteHeader(", "if (false) rewriteHeader("],
+    [
+      "released fragments are not translated",
+      "rewriteHeader(packet, datagram.to, config_.decrementTtl);",
+      "",
+    ],
     ["a flood of datagrams is not bounded", "if (fragments_.full()) endDatagram", "if (false) endDatagram"],
     ["a dead fragment is not counted", "stats.drops[static_cast<uint32_t>(reason)]++;", ""],
     ["the caller hears nothing of dead ones", "stored.origin = Origin::Discarded;", ""],
@@ -719,10 +723,10 @@ export const mutants: readonly Mutant[] = [
     ["the list of ages breaks", "(d.newer != 0 ? datagrams_[d.newer - 1].older : newest_) = d.older;", ""],
   ]),
   ...group("IP identification", "nat/identification.h", [
-    ["a host's own repetition is replaced", "use.host != host && ", ""],
+    ["a host's own repetition is replaced", "use.host == host && use.original() == original", "false"],
     ["two hosts may use one at once", "kLifetime = 120'000'000'000", "kLifetime = 0"],
     ["an identification is taken for ever", "time - use.time <= (kLifetime >> 27)", "true"],
-    ["it is one for all protocols", "id | uint64_t{protocol} << 16", "id"],
+    ["it is one for all protocols", "sent | uint64_t{protocol} << 16", "sent"],
     [
       "the latest use is forgotten first",
       "time - use.time > time - oldest->time",
@@ -730,7 +734,7 @@ export const mutants: readonly Mutant[] = [
     ],
   ]),
   ...group("IP identification", "nat/slow_path.cpp", [
-    ["atomic packets are renumbered", "if (isAtomic(packet)) return parsed.id;", ""],
+    ["atomic packets are renumbered", "if (isAtomic(packet.data)) return parsed.id;", ""],
     ["nothing is renumbered", "if (outbound != kNone) to.id = ", "if (false) to.id = "],
   ]),
 
@@ -826,5 +830,198 @@ export const mutants: readonly Mutant[] = [
     ["a TTL stays", "p[kIpTtl] - (nat.config_.decrementTtl ? 1 : 0)", "p[kIpTtl]"],
     ["all count as TCP", "protocols[portSpace(s.protocol)]++;", "protocols[0]++;"],
     ["it does not pay for the sweep", "nat.sweepCredit_ += Translator::kSweepPerPacket;", ""],
+  ]),
+
+  ...group("TCP states", "nat/tcp.cpp", [
+    [
+      "what is not plausible counts",
+      "if (!isPlausible(s, segment) || (completes && !isPlausibleAck(s, segment))) return false;",
+      "",
+    ],
+    ["any ACK completes a handshake", " || (completes && !isPlausibleAck(s, segment))", ""],
+    ["much is plausible", "kReach = 65535", "kReach = 6553500"],
+    ["a SYN-ACK goes on with old numbers", "s.edge[side] = s.end[side] = 0;", ""],
+  ]),
+  ...group("batch", "nat/translator.cpp", [
+    ["what is not plausible is taken", "if (sequence - s.end[side] + kNear > 2 * kNear) return false;", ""],
+    [
+      "a spoofed inside source is taken",
+      "if (lane.fromOutside || !outbound(lane, slot))",
+      "if (!outbound(lane, slot))",
+    ],
+    ["packets too big are taken", "total > nat.smallestMtu_ || ", ""],
+    ["the larger MTU is forgotten", "smallestMtu_ = std::min(smallestMtu_, mtu);", "smallestMtu_ = mtu;"],
+  ]),
+  ...group("filtering", "nat/slow_path.cpp", [
+    ["a spoofed inside source comes in", "if (fromInside && packet.fromOutside) {", "if (false) {"],
+  ]),
+  ...group("hosts", "nat/session_life.cpp", [
+    [
+      "outsiders take a host's rate",
+      "if (opening.side == kOut) bindings_.countRate(host);",
+      "bindings_.countRate(host);",
+    ],
+    [
+      "outsiders are held to a host's rate",
+      "(opening.side == kOut && !bindings_.withinRate(host))",
+      "!bindings_.withinRate(host)",
+    ],
+  ]),
+  ...group("eviction", "nat/session_life.cpp", [
+    [
+      "a session joins a binding that made room for it",
+      "if (!permanent && bindings_.at(arrival).session == kNone) return Reason::NoMapping;",
+      "",
+    ],
+  ]),
+  ...group("fragments", "nat/fragment_path.cpp", [
+    ["two first fragments may differ", "fragments_.decide(*datagram, DatagramState::Disputed);", ""],
+    ["what is disputed can be decided again", "if (datagram->state == DatagramState::Disputed) return;", ""],
+    [
+      "orphans keep others out",
+      "if (stats.packetsHeld >= config_.fragmentLimit && oldest",
+      "if (false && oldest",
+    ],
+  ]),
+  ...group("originated errors", "nat/icmp_origin.cpp", [
+    ["both sides have one limit of rate", "icmpErrors_[toInside ? 1 : 0]", "icmpErrors_[0]"],
+    ["no MTU is told", "store16be(message + kIcmpMtu, static_cast<uint16_t>(mtu));", ""],
+  ]),
+  ...group("originated errors", "nat/slow_path.cpp", [
+    ["too big is told as something else", "kFragmentationNeeded = 4", "kFragmentationNeeded = 3"],
+  ]),
+  ...group("ICMP errors", "nat/icmp_errors.cpp", [
+    ["the sender does not know the quoted identification", "if (!quoted.atomic) {", "if (false) {"],
+  ]),
+
+  ...group("MTU", "nat/too_big.cpp", [
+    [
+      "what fits is too big",
+      "load16be(packet.data + kIpTotal) > mtu ? mtu : 0",
+      "load16be(packet.data + kIpTotal) >= mtu ? mtu : 0",
+    ],
+    [
+      "the other side's counts",
+      "toInside ? config_.insideMtu : config_.outsideMtu",
+      "toInside ? config_.outsideMtu : config_.insideMtu",
+    ],
+    ["it may be tiny", "std::max(given, kLeastMtu)", "given"],
+    ["DF does not matter", "& kDontFragment) != 0) return Reason::TooBig;", "& kDontFragment) != 0) {}"],
+    [
+      "there is always room for pieces",
+      "return room ? Reason::None : Reason::FragmentLimit;",
+      "return Reason::None;",
+    ],
+    [
+      "pieces have a partial checksum",
+      "if (parsed.kind == Kind::Flow) completeChecksum(packet, parsed);",
+      "",
+    ],
+  ]),
+  ...group("MTU", "nat/session_life.cpp", [
+    ["what is too big makes a session", "if (obstacle_ != Reason::None) return obstacle_;", ""],
+    ["what is too big refreshes a session", "if (obstacle_ != Reason::None) return;", ""],
+  ]),
+  ...group("MTU", "packet/fragment.cpp", [
+    ["a piece may end anywhere", "room & ~7u", "room"],
+    ["the last piece promises more", "(size < rest ? kMoreFragments : 0u)", "kMoreFragments"],
+    ["all pieces begin the packet", "flags + at_ / 8", "flags"],
+    ["a fragment's pieces begin anew", "fragment_ | (size", "0u | (size"],
+    ["all options are copied", "(options[at] & kCopied) != 0", "true"],
+    ["pieces keep the packet's checksum", "adjust(checksum_, change)", "checksum_"],
+  ]),
+
+  ...group("FTP", "nat/alg/ftp.cpp", [
+    ["ports of services are opened", "kLeastPort = 1024", "kLeastPort = 1"],
+    ["other hosts' ports are opened", "found.endpoint.address != control_.session().inside || ", ""],
+    ["a client may speak first", "if (fromClient && !ftp_.greeted) return false;", ""],
+    ["a browser may be tricked", "if (!ftp_.commanded && !isOneOf(word, kFirstCommands)) return false;", ""],
+    ["HTTP methods are commands", 'word == "" || isOneOf(word, kHttpMethods)', 'word == ""'],
+    ["a server is not heard out", 'if (word == "PASV") ftp_.passive = 227;', ""],
+    ["what TLS hides is read on", "if (code == kAccepted || code == kAcceptedMore) return false;", ""],
+    ["a reply to nothing opens ports", "if (code == passive || code >= 400) ftp_.passive = 0;", ""],
+    ["any line of several is a reply", "if (more) ftp_.several = code;", ""],
+    ["ports stay open one after the other", "control_.forget(kTcp, ftp_.expected);", ";"],
+    ["something may follow the port", "found.to == line.text.size()", "true"],
+    ["IPv6 is read as IPv4", " || family != 1", ""],
+    ["numbers may be too large", "at_ != first && out <= most", "at_ != first"],
+  ]),
+  ...group("FTP", "nat/alg/sequence_shift.cpp", [
+    ["what is within an edit is beyond it", "return e->from + offset;", "return sequence + offset;"],
+    ["a SACK begins within an edit", "return up ? e->end() : e->from;", "return e->from;"],
+    ["the sender's numbers are the receiver's", "return sequence + offset;", "return sequence;"],
+    ["the receiver's numbers are the sender's", "return number - offset;", "return number;"],
+    ["a forgotten edit is undone", "offset_ += edits_[0].growth();", ""],
+    ["half an edit is text", "if (!whole || e->growth() != 0)", "if (e->growth() != 0)"],
+  ]),
+  ...group("FTP", "nat/alg/segment_rewrite.cpp", [
+    ["an odd place weighs like an even one", "(at & 1) == 0 ? change : swap16(change)", "change"],
+    [
+      "SACK keeps its numbers",
+      "renumberSack(header, std::min((header.tcp[12] >> 4) * 4u, here), other);",
+      "",
+    ],
+    ["the urgent pointer stays", "if ((flags & kUrg) != 0) {", "if (false) {"],
+    ["a partial checksum is updated", "if (packet.partial) return;", ""],
+  ]),
+  ...group("FTP", "nat/alg_path.cpp", [
+    [
+      "a segment with a wrong checksum is read",
+      "watch.alg != nullptr && hasGoodChecksum(packet, parsed)",
+      "watch.alg != nullptr",
+    ],
+    ["a gap in the client's stream is read over", "more = side == kIn;", "more = true;"],
+    ["a guess moves the stream", "segment.sequence - stream.next > kBelievable", "false"],
+    ["connections between inside hosts are read", "if ((s.flags & kHairpinned) != 0) return;", ""],
+    [
+      "what is repeated is read again",
+      "if (more && seen >= segment.length) return;",
+      "if (more && seen > segment.length) return;",
+      "a repetition that ends where the stream does has nothing new in it",
+    ],
+    ["a reconfigured connection forgets its edits", "*watch = was;", ""],
+  ]),
+  ...group("FTP", "nat/bindings.h", [
+    [
+      "what was expected is expected for ever",
+      "if (slot == kNone || !isLive(slot)) return false;",
+      "if (slot == kNone) return false;",
+    ],
+    [
+      "an expected remote opens all ports",
+      "(s.flags & kExpected) != 0 && s.address == first.address &&\n           s.publicPort == first.publicPort",
+      "true",
+    ],
+  ]),
+  ...group("FTP", "nat/tcp.h", [
+    ["the fast path takes what is read", "(s.flags & (seen | kWatched)) == seen", "(s.flags & seen) == seen"],
+  ]),
+  ...group("FTP", "nat/slow_path.cpp", [
+    [
+      "a second connection comes in",
+      "endExpected(Key::of(leg.inside, from.source, leg.insidePort, 0, parsed.protocol));",
+      "",
+    ],
+  ]),
+  ...group("PPTP", "nat/alg/pptp.cpp", [
+    ["messages of any size are read", "if (size != layout->size) return false;", ""],
+    ["messages without the cookie are read", "load32be(message + kCookie) != kMagicCookie", "false"],
+    [
+      "a call of the inside host is not paired",
+      "if (layout.peer != 0) control.callPaired(own, idAt(layout.peer));",
+      "",
+    ],
+    [
+      "a call of the remote is not paired",
+      "if (layout.own != 0) control.callPaired(own, idAt(layout.own));",
+      "",
+    ],
+  ]),
+  ...group("PPTP", "packet/ipv4.cpp", [
+    ["any enhanced GRE is a call", "load16be(gre + 2) != kPpp", "false"],
+    ["a call may have no id", "return id != 0;", "return true;"],
+  ]),
+  ...group("PPTP", "packet/rewrite.cpp", [
+    ["the call id stays", "if (parsed.isCall) store(transport + kGreCallId, to.destinationPort);", ""],
   ]),
 ];
