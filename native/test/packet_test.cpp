@@ -163,3 +163,52 @@ TEST_CASE("parse and rewrite stay within the bytes that are there") {
   }
   CHECK(true);
 }
+
+TEST_CASE("a capture that is cut: what is there is translated, what isn't is not touched") {
+  const auto rewritten = [](Bytes packet, size_t here) {
+    packet.resize(here);
+    packet.push_back(0x5a);  // behind the end
+    packet.push_back(0x5a);
+    const PacketView view{packet.data(), static_cast<uint32_t>(here), 200, false};
+    const Parsed parsed = parse(view, true, Protocols::traditional());
+    if (parsed.kind == Kind::Flow) rewritePacket(view, parsed, {1, 2, 3, 4, 5}, true);
+    CHECK(packet[here] == 0x5a);
+    CHECK(packet[here + 1] == 0x5a);
+    return parsed.kind;
+  };
+  for (size_t here = 20; here <= 44; here++) {
+    CHECK(rewritten(udp(kInside, kRemote, 40), here) == (here < 24 ? Kind::Truncated : Kind::Flow));
+    CHECK(rewritten(tcp(kInside, kRemote, kAck, 1, 1, 20), here) ==
+          (here < 24 ? Kind::Truncated : Kind::Flow));
+    Bytes query = echo(kInside.address, kRemote.address, 7);
+    store16be(&query[kIpTotal], 60);
+    sealHeader(query);
+    CHECK(rewritten(query, here) == (here < 26 ? Kind::Truncated : Kind::Flow));
+  }
+}
+
+TEST_CASE("checksums: sums with carries at every place") {
+  // All of a sum's words at their largest make every fold carry.
+  for (const uint64_t sum : {0x1ffffull, 0x1fffeull, 0xffff0001ull, 0x1fffffffeull, 0xfffeffffull,
+                             0xffffffffull, 0x1ffff0000ull, 0xffffffffffffull}) {
+    CHECK(fold(sum) % 0xffff == sum % 0xffff);
+    CHECK(fold(sum) != 0);
+  }
+  const uint8_t bytes[] = {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde};
+  for (size_t length = 0; length <= sizeof bytes; length++) {
+    CHECK(swap16(sumBytes(bytes, length)) == slowSum(bytes, length));
+  }
+}
+
+TEST_CASE("checksums: a partial one follows the addresses alone") {
+  Bytes packet = udp(kInside, kRemote);
+  const auto pseudo = [](const Bytes& p) {
+    return slowSum(&p[kIpSource], 8, kUdp + static_cast<uint32_t>(p.size() - kIpHeader));
+  };
+  store16be(&packet[26], pseudo(packet));
+  const auto size = static_cast<uint32_t>(packet.size());
+  const PacketView view{packet.data(), size, size, true};
+  const Parsed parsed = parse(view, true, Protocols::traditional());
+  rewritePacket(view, parsed, {kPublic, kRemote.address, swap16(9), swap16(53), parsed.id}, true);
+  CHECK(load16be(&packet[26]) == pseudo(packet));
+}
