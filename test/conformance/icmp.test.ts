@@ -760,18 +760,19 @@ function sustained(nat: Lab): number {
   return Math.round(count / 2);
 }
 
-row("RFC5508-S7.2", "TTL 1 or 0 from X: 11/0 to X, quoting what it sent", () => {
+row("RFC5508-S7.2", 'TTL 1 or 0 from X: 11/0 to X, quoting what it sent; with preset "rfc" too', () => {
   for (const protocol of PROTOCOLS) {
-    for (const ttl of [1, 0]) {
-      const nat = lab(ORIGINATES);
-      const packet = opening(protocol, X, Y);
-      packet[8] = ttl;
-      const sent = nat.out(fullChecksums(packet));
-      drops(sent, "ttl-expired");
-      const errors = nat.errors();
-      deepEqual(errors.map(head), [{ type: 11, code: 0, rest: 0 }]);
-      deepEqual([errors[0]!.packet.src, errors[0]!.packet.dst], [A, addressOf(X)]);
-      equal(nat.sessions.length, 0);
+    for (const config of [ORIGINATES, { preset: "rfc" }]) {
+      for (const ttl of [1, 0]) {
+        const nat = lab(config);
+        const packet = opening(protocol, X, Y);
+        packet[8] = ttl;
+        drops(nat.out(fullChecksums(packet)), "ttl-expired");
+        const errors = nat.errors();
+        deepEqual(errors.map(head), [{ type: 11, code: 0, rest: 0 }]);
+        deepEqual([errors[0]!.packet.src, errors[0]!.packet.dst], [A, addressOf(X)]);
+        equal(nat.sessions.length, 0);
+      }
     }
   }
 });

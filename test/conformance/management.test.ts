@@ -67,7 +67,7 @@ row("RFC6888-REQ-10", "one session can be found and ended", () => {
 row("RFC6888-REQ-12", "the log of port blocks has no remote", () => {
   const nat = lab({ portAssignment: { blockSize: 16 } });
   for (const n of range(40)) nat.map("udp", at(X, 4000 + n), Y);
-  const log = (nat.nat as unknown as { takePortBlocks(): object[] }).takePortBlocks();
+  const log = nat.nat.takePortBlocks();
   equal(log.length, 3);
   for (const entry of log) {
     deepEqual(Object.keys(entry).toSorted(), ["address", "event", "inside", "ports", "time"]);
