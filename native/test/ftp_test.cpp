@@ -94,10 +94,10 @@ TEST_CASE("FTP: EPRT of IPv4, and only that") {
   const End named{kPublic, static_cast<uint16_t>(std::stoi(line.substr(before.size())))};
   CHECK(line == before + std::to_string(named.port) + "!\r\n");
   CHECK(admits(*nat, kData, named));
-  for (const Text other :
-       {"EPRT |2|::1|5001|\r\n", "EPRT |1|::1|5001|\r\n", "EPRT |1|192.168.226.135|5001\r\n",
-        "EPRT |1|192.168.226|5001|\r\n", "EPRT |1|192.168.226.135|5001|x\r\n", "EPRT \r\n",
-        "EPRT\r\n", "EPRT |1|192.168.226.135|65537|\r\n"}) {
+  for (const Text other : {"EPRT |2|::1|5001|\r\n", "EPRT |2|192.168.226.135|5001|\r\n",
+                           "EPRT |1|::1|5001|\r\n", "EPRT |1|192.168.226.135|5001\r\n",
+                           "EPRT |1|192.168.226|5001|\r\n", "EPRT |1|192.168.226.135|5001|x\r\n",
+                           "EPRT \r\n", "EPRT\r\n", "EPRT |1|192.168.226.135|65537|\r\n"}) {
     CHECK(ftp.commands(other) == other);
   }
 }
@@ -243,10 +243,31 @@ TEST_CASE("FTP: passive servers behind a forward") {
   const Text port = "PORT " + numbers({remote.address, 40'003}) + "\r\n";
   CHECK(ftp.commands(port) == port);
 
+  SUBCASE("nobody outside opens ports by naming the inside host") {
+    const Text forged = "PORT " + numbers({kInside.address, 5001}) + "\r\n";
+    CHECK(ftp.commands(forged) == forged);
+    Conversation out(*nat, kInside, kServer);
+    out.greet();
+    const uint64_t sessions = nat->stats.sessionsActive;
+    for (const Text& passive :
+         {"227 (" + numbers({kInside.address, 5001}) + ")\r\n", Text("229 (|||5001|)\r\n")}) {
+      out.commands(passive[2] == '7' ? "PASV\r\n" : "EPSV\r\n");
+      CHECK(out.replies(passive) == passive);
+    }
+    CHECK(nat->stats.sessionsActive == sessions);
+  }
   SUBCASE("only as an answer") {
     const Text unasked = "227 Entering (" + numbers({kInside.address, 5004}) + ")\r\n";
     CHECK(ftp.replies(unasked) == unasked);
     ftp.commands("PASV\r\n");
+    CHECK(answer("227 (", 5005, ")\r\n").address == kPublic);
+    CHECK(ftp.replies(unasked) == unasked);
+    ftp.commands("PASV\r\n");
+    const Text begun = unasked.substr(0, unasked.size() - 2);
+    CHECK(ftp.replies(begun) == begun);
+    CHECK(ftp.replies("\r\n") == "\r\n");
+    const Text several = "227-Entering (" + numbers({kInside.address, 5004}) + ")\r\n227 so\r\n";
+    CHECK(ftp.replies(several) == several);
     const Text within = "211-Status\r\n" + unasked + "211 End\r\n";
     CHECK(ftp.replies(within) == within);
     CHECK(ftp.replies("502 no\r\n") == "502 no\r\n");
@@ -506,6 +527,15 @@ TEST_CASE("FTP: what is no FTP is never read again") {
       // And it costs no more than any other: the fast path has it again.
       CHECK((nat->sessions()[0].flags & kWatched) == 0);
     }
+  }
+  SUBCASE("a first command that can't be read") {
+    auto nat = make(ftpConfig());
+    Conversation ftp(*nat, kInside, kServer);
+    ftp.replies("220 ready\r\n");
+    ftp.commands("USE");
+    ftp.commands("R anonymous\r\n");
+    ftp.commands("USER anonymous\r\n");
+    CHECK_FALSE(opens(ftp));
   }
   SUBCASE("HTTP later") {
     for (const Text line : {"POST / HTTP/1.1\r\n", "GET /\r\n", "Host: x\r\n"}) {
@@ -843,4 +873,22 @@ TEST_CASE("FTP: connections beyond the most that can be watched go unread") {
   CHECK((nat->sessions()[open(Watches::kMost)].flags & kWatched) == 0);
   nat->deleteSession(7);
   CHECK((nat->sessions()[open(Watches::kMost + 1)].flags & kWatched) != 0);
+}
+
+TEST_CASE("FTP: a partial checksum doesn't cover the numbers") {
+  auto nat = make(ftpConfig());
+  Conversation ftp(*nat, kInside, kServer);
+  ftp.greet();
+  ftp.commands("PORT " + numbers({kInside.address, 5001}) + "\r\n");
+  REQUIRE(ftp.client.next != ftp.server.received);
+  const auto partialSum = [](const Bytes& packet) {
+    const auto length = static_cast<uint32_t>(packet.size() - kIpHeader);
+    return slowSum(&packet[kIpSource], 8, kTcp + length);
+  };
+  Bytes packet = ftp.client.say("NLST\r\n");
+  store16be(&packet[36], partialSum(packet));
+  const auto size = static_cast<uint32_t>(packet.size());
+  REQUIRE(nat->translate({packet.data(), size, size, true}, 1, 0).verdict == Verdict::Forwarded);
+  CHECK(sequenceOf(packet) == ftp.server.received);
+  CHECK(load16be(&packet[36]) == partialSum(packet));
 }
