@@ -26,7 +26,8 @@ Result Translator::fragment(const PacketView& packet, const Parsed& parsed, cons
   }
   // The oldest that waits makes room, so that a flood of orphans harms whoever waits longer.
   Datagram* oldest = fragments_.oldestWaiting();
-  if (stats.packetsHeld >= config_.fragmentLimit && oldest != nullptr && oldest != datagram) {
+  const bool full = stats.packetsHeld >= config_.fragmentLimit;
+  if (full && oldest != nullptr && oldest != datagram && store_.room() != 0) {
     endDatagram(*oldest, Reason::FragmentLimit);
   }
   const bool room = stats.packetsHeld < config_.fragmentLimit && packet.length != 0 &&

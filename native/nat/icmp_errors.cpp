@@ -65,9 +65,15 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
       sentBy = kOut;
     }
   }
+  // Without its number anybody could have made up a segment (RFC 792 has errors quote it).
+  const bool cut = here < whole;
+  const bool liberal = slot == kNone || bindings_.policyOf(sessions_[slot]).tcpLiberal;
+  if (quoted.parsed.protocol == kTcp && !quoted.hasSequence && !cut && !liberal) {
+    result.reason = Reason::IcmpEmbedded;
+    return result;
+  }
   if (slot != kNone) quoted.sequence = asSent(slot, sentBy, quoted.sequence);
-  if (slot != kNone && quoted.hasSequence && !bindings_.policyOf(sessions_[slot]).tcpLiberal &&
-      !isInFlight(sessions_[slot], sentBy, quoted.sequence)) {
+  if (!liberal && quoted.hasSequence && !isInFlight(sessions_[slot], sentBy, quoted.sequence)) {
     result.reason = Reason::IcmpOutOfWindow;
     return result;
   }

@@ -25,7 +25,10 @@ uint32_t PortPool::mostResting(uint32_t address) const {
 
 void PortPool::give(uint32_t space, PublicEndpoint e) {
   PortSet& set = get(space, e.address);
-  const uint32_t most = rests(space) ? mostResting(e.address) : 0;
+  const Deterministic& d = config_.deterministic;
+  const bool fixed = e.port < addresses_[e.address].low + d.portsPerHost * d.hostsPerAddress;
+  // A port that is one host's for good can't get another's packets (RFC 6888, REQ-8b).
+  const uint32_t most = rests(space) && !fixed ? mostResting(e.address) : 0;
   if (most == 0) {
     set.add(e.port);
     return;

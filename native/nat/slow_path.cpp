@@ -244,6 +244,14 @@ Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, const
 uint16_t Translator::outboundId(const PacketView& packet, const Parsed& parsed,
                                 const Endpoints& to) {
   if (isAtomic(packet.data)) return parsed.id;
+  if (parsed.first) {
+    // A first fragment that comes again belongs to the same datagram.
+    const Datagram* datagram = fragments_.find(DatagramKey::of(parsed));
+    if (datagram != nullptr && datagram->state == DatagramState::Translated &&
+        datagram->to.source == to.source && datagram->to.destination == to.destination) {
+      return datagram->to.id;
+    }
+  }
   return identifications_.assign(parsed.id, parsed.source, to.source, to.destination,
                                  parsed.protocol, now_, random_);
 }

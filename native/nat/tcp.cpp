@@ -70,8 +70,9 @@ bool isInWindow(const Session& s, Side side, const Segment& segment) {
   // Where the window is not known, numbers far beyond what was sent are not believed either.
   const uint32_t beyond =
       scaleOf(s, other) == kUnknownScale ? s.end[side] + windowOf(s, other) : s.edge[side];
-  return isNotAfter(s.end[side] - windowOf(s, other), segment.sequence) &&
-         isNotAfter(segment.sequence, beyond);
+  const bool next = segment.sequence == s.end[side];  // right even where the window is closed
+  return next || (isNotAfter(s.end[side] - windowOf(s, other), segment.sequence) &&
+                  !isNotAfter(beyond, segment.sequence));
 }
 
 /// A segment's farthest reach from what its sender sent last, where windows are smaller than that.
