@@ -105,6 +105,23 @@ row(
   },
 );
 
+row(
+  "RFC4787-REQ-2",
+  "and no longer: a host without mappings may get another address when its old one is full",
+  () => {
+    const outside = [A, B].map((address) => ({ address, ports: "20000" }));
+    const nat = lab({ outside });
+    const first = nat.map("tcp", X, Y);
+    nat.forget(sessionAt(nat, first));
+    const others = [2, 3].map((n) => ({ n, where: nat.map("tcp", inside(n), Y) }));
+    distinct(others.map(({ where }) => where));
+    // The one on the other address goes: there is room again, where X was not before.
+    const elsewhere = others.find(({ where }) => where !== first)!;
+    nat.forget(nat.sessions.find(({ inside: { address } }) => address === addressOf(inside(elsewhere.n)))!);
+    equal(nat.map("tcp", X, Y), elsewhere.where);
+  },
+);
+
 row("RFC4787-REQ-3a", "of 1-65535, ports to 1023 stay below 1024 and the others above, kept or not", () => {
   for (const preserve of [false, true]) {
     for (const protocol of ["udp", "tcp"] as const) {
@@ -209,7 +226,8 @@ row("RFC7857-S4", "soft-paired: one address while it has ports, then another", (
   for (const protocol of PROTOCOLS) {
     const outside = [A, B].map((address) => ({ address, ports: "20000-20003" }));
     const nat = lab({ outside, pooling: "soft-paired" });
-    const own = range(8).map((n) => addressOf(nat.map(protocol, inside(1, n), Y)));
+    // Even when no port of the right parity is left.
+    const own = range(8).map((n) => addressOf(nat.map(protocol, inside(1, 2 * n), Y)));
     same(own.slice(0, 4));
     same(own.slice(4));
     notEqual(own[0], own[4]);
