@@ -142,7 +142,9 @@ Result Translator::forwardSegment(const PacketView& packet, const Parsed& parsed
                      (segment.flags & (kSyn | kRst)) == 0;
   const uint32_t mtu = side == kOut ? config_.outsideMtu : config_.insideMtu;
   const uint32_t most = mtu == 0 ? 65535 : std::max(mtu, parsed.total);
-  if (whole && watch.alg != nullptr && hasGoodChecksum(packet, parsed)) {
+  // Only of an established connection, which no session that it asks for can displace.
+  const bool readable = whole && watch.alg != nullptr && isAssured(slot);
+  if (readable && hasGoodChecksum(packet, parsed)) {
     read(watch, packet, parsed, segment, side, most - parsed.total);
   }
 

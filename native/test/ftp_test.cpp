@@ -121,6 +121,8 @@ TEST_CASE("FTP: what a PORT line may say") {
     CHECK(nat->stats.sessionsActive == 1);
   }
   CHECK(endpointIn(ftp.commands("port 192,168,226,135,4,0\r\n")).address == kPublic);  // 1024
+  CHECK(endpointIn(ftp.commands("PORT 00192,00168,00226,00135,00004,00000\r\n")).address ==
+        kPublic);
   CHECK(nat->stats.sessionsActive == 2);
 }
 

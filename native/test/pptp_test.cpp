@@ -289,3 +289,15 @@ TEST_CASE("PPTP: ICMP errors about a call, both ways") {
   CHECK(load<uint32_t>(&quoted[kIpDestination]) == kPublic);
   CHECK(callIdOf(quoted) == call.publicId);
 }
+
+TEST_CASE("PPTP: a connection that was never established asks for nothing") {
+  Config c = pptpConfig();
+  c.sessionLimit = 1;
+  c.evict = true;
+  auto nat = make(c);
+  Peer client{{kInside.address, 3000}, kPptpServer, 1000};
+  pass(*nat, segment(client.self, client.other, kSyn, client.next++, 0, ""));
+  CHECK(textOf(pass(*nat, client.say(control(7, 168, 7)))) == control(7, 168, 7));
+  CHECK(nat->stats.sessionsEvicted == 0);
+  CHECK(nat->stats.sessionsActive == 1);
+}

@@ -67,7 +67,7 @@ bool scanNumbers(Text line, size_t at, Found& out) {
   uint32_t high, low;
   const bool found = scan.address(',', out.endpoint.address) && scan.skip(',') &&
                      scan.number(255, high) && scan.skip(',') && scan.number(255, low);
-  if (!found || scan.at() - at > Edit::kMost) return false;
+  if (!found) return false;
   out.endpoint.port = swap16(static_cast<uint16_t>(high << 8 | low));
   out.from = at;
   out.to = scan.at();
@@ -89,7 +89,7 @@ bool scanExtended(Text line, size_t at, Found& out) {
   }
   out.to = scan.at();
   out.endpoint.port = swap16(static_cast<uint16_t>(port));
-  return scan.skip(bar) && scan.atEnd() && out.to - out.from <= Edit::kMost;
+  return scan.skip(bar) && scan.atEnd();
 }
 
 /// "(|||port|)"
