@@ -1,6 +1,6 @@
 // The mutation run: breaks the core on purpose, one mutant (mutants.ts) at a time, and sees whether the tests notice.
 //
-//   npm run mutate [-- --list] [--only WORD] [--suites native,api] [--jobs N]
+//   npm run mutate [-- --list] [--only PART]... [--suites native,api] [--jobs N]
 //
 // Works on copies of native/ in a temporary directory. Each mutant is built without sanitizers and runs the suites from
 // cheap to dear until one fails or hangs: then it is killed. Fails when fewer than 95 % are killed, when a survivor has
@@ -36,7 +36,7 @@ const SUITES = ["native", "api", "conformance", "model", "captures"];
 const { values: options } = parseArgs({
   options: {
     list: { type: "boolean", default: false },
-    only: { type: "string", default: "" },
+    only: { type: "string", multiple: true, default: [""] },
     suites: { type: "string", default: SUITES.join() },
     jobs: { type: "string", default: "2" },
   },
@@ -44,9 +44,9 @@ const { values: options } = parseArgs({
 
 // What runs on behalf of us, each in a process group of its own, so that it can be ended with all that it started.
 const running = new Set<ChildProcess>();
-const endGroup = (child: ChildProcess): void => {
+const endGroup = (child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): void => {
   try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
   } catch {
     // it has ended by itself
   }
@@ -188,7 +188,7 @@ function check(suite: string, workshop: Workshop, ms: number): Promise<Outcome> 
 
 const wanted = options.suites.split(",");
 const chosen = mutants.filter(({ concept, name, file }) =>
-  `${concept} ${name} ${file}`.includes(options.only),
+  options.only.some((part) => `${concept}: ${name} (${file})`.includes(part)),
 );
 const suites = SUITES.filter(
   (suite) => wanted.includes(suite) && (suite === "native" || testFiles(suite).length > 0),
@@ -201,7 +201,7 @@ for (const mutant of chosen) {
     faults.push((error as Error).message);
   }
 }
-if (chosen.length === 0) faults.push(`no mutant matches ${options.only}`);
+if (chosen.length === 0) faults.push(`no mutant matches ${options.only.join(" or ")}`);
 if (faults.length > 0) {
   console.error(faults.join("\n"));
   process.exit(2);
@@ -242,7 +242,7 @@ async function judge(mutant: Mutant, workshop: Workshop): Promise<Verdict> {
 async function main(): Promise<void> {
   const temporary = mkdtempSync(join(tmpdir(), "napt-mutation-"));
   const end = (): void => {
-    for (const child of running) endGroup(child);
+    for (const child of running) endGroup(child, "SIGTERM"); // ninja passes it on to compilers
     rmSync(temporary, { recursive: true, force: true });
   };
   process.on("SIGINT", () => process.exit(130));
