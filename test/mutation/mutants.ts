@@ -762,7 +762,7 @@ export const mutants: readonly Mutant[] = [
   ...group("exemptions", "nat/exemptions.h", [
     ["a rule is for all protocols", "rule.protocol != 0 && rule.protocol != protocol", "false"],
     ["a rule's last port is not in it", "swap16(port) <= rule.high", "swap16(port) < rule.high"],
-    ["a later fragment is not exempt", "if (!portKnown && hasPorts(protocol)) result = Exempt::Unknown;", ""],
+    ["a later fragment is not exempt", "if (!portKnown) result = Exempt::Unknown;", ""],
     [
       "a prefix is an address",
       "(address & rule.mask) != (rule.network & rule.mask)",
@@ -840,7 +840,7 @@ export const mutants: readonly Mutant[] = [
     ],
     ["any ACK completes a handshake", " || (completes && !isPlausibleAck(s, segment))", ""],
     ["much is plausible", "kReach = 65535", "kReach = 6553500"],
-    ["a SYN-ACK goes on with old numbers", "s.edge[side] = s.end[side] = 0;", ""],
+    ["a SYN-ACK goes on with old numbers", "s.flags &= static_cast<uint8_t>(~seenFlag(side));", ""],
   ]),
   ...group("batch", "nat/translator.cpp", [
     ["what is not plausible is taken", "if (sequence - s.end[side] + kNear > 2 * kNear) return false;", ""],

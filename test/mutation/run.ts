@@ -31,7 +31,7 @@ if(TARGET napt_test)
   target_precompile_headers(napt_test PRIVATE <doctest.h> <algorithm> <array> <map> <memory> <set> <vector>)
 endif()
 `;
-const SUITES = ["native", "api", "conformance", "model", "captures"];
+const SUITES = ["native", "api", "attacks", "conformance", "model", "captures"];
 
 const { values: options } = parseArgs({
   options: {
