@@ -223,7 +223,6 @@ TEST_CASE("hold-down: goes on under a new config") {
   // Three hosts, so that each address is some host's.
   for (int n = 3; n < 6; n++) {
     CHECK(portOf(*next, host(n, 5000), kRemote, 119 * kSecond) != 5000);
-    close(*next, host(n, 5000));
   }
   std::set<uint16_t> ports;
   for (int n = 6; n < 9; n++) ports.insert(portOf(*next, host(n, 5000), kRemote, 121 * kSecond));
