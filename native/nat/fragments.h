@@ -99,6 +99,8 @@ class Fragments {
   }
 
  private:
+  friend class Audit;
+
   void leaveWaiting(Datagram& d) {
     (d.olderWaiting != 0 ? datagrams_[d.olderWaiting - 1].newerWaiting : oldestWaiting_) =
         d.newerWaiting;

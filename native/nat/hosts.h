@@ -89,6 +89,8 @@ class Hosts {
   uint64_t hash(uint32_t address) const { return hash128(address, 0, key_); }
 
  private:
+  friend class Audit;
+
   Arena<Host> hosts_;
   Arena<Quota> quotas_;
   Index index_;

@@ -106,6 +106,8 @@ class Index {
   }
 
  private:
+  friend class Audit;
+
   static constexpr uint32_t kFirst = 16, kSlots = 8, kLoad = 6;
   static constexpr size_t kHugeFrom = 32768;  // 2 MB of buckets
 

@@ -62,6 +62,8 @@ class PacketStore {
   }
 
  private:
+  friend class Audit;
+
   Arena<StoredPacket> packets_;
   Arena<uint8_t> bytes_;
   uint32_t used_ = 0, free_ = 0, taken_ = 0;
@@ -96,6 +98,8 @@ class PacketList {
   }
 
  private:
+  friend class Audit;
+
   uint32_t first_ = 0, last_ = 0, size_ = 0;
 };
 

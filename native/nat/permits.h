@@ -52,6 +52,8 @@ class Permits {
   }
 
  private:
+  friend class Audit;
+
   struct Entry {
     uint8_t protocol;
     PublicEndpoint endpoint;

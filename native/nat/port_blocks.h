@@ -79,6 +79,8 @@ class PortBlocks {
   BlockLog log;
 
  private:
+  friend class Audit;
+
   static constexpr uint32_t kResting = 0xffffffff;  // owner of a block at rest
 
   struct Rest {

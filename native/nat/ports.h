@@ -69,6 +69,8 @@ class PortSet {
   }
 
  private:
+  friend class Audit;
+
   int32_t nextInPlane(uint32_t parity, uint32_t start) const {
     if (start >= 32768) return -1;
     uint32_t word = start >> 6;
@@ -185,6 +187,8 @@ class PortPool {
                PortQuality quality, Random& random);
 
  private:
+  friend class Audit;
+
   static constexpr uint32_t kTcpSpace = portSpace(kTcp);
 
   size_t numberOf(uint32_t space, uint32_t address) const {

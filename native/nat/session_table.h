@@ -85,6 +85,8 @@ class SessionTable {
   }
 
  private:
+  friend class Audit;
+
   static constexpr uint32_t kHugeFrom = 32768;  // 2 MB of sessions: a small table stays small
 
   void useHugePages() {

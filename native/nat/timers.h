@@ -81,6 +81,8 @@ class Timers {
   }
 
  private:
+  friend class Audit;
+
   static constexpr uint32_t kLevels = 4, kSlots = 256, kMask = kSlots - 1, kHead = 0x80000000;
 
   static uint32_t slotOf(uint64_t tick, uint32_t level) { return (tick >> (8 * level)) & kMask; }

@@ -39,6 +39,8 @@ class Calls {
   void remove(uint32_t slot) { index_.erase(hash(slot), slot); }
 
  private:
+  friend class Audit;
+
   uint64_t hash(uint32_t remote, uint32_t remoteId) const {
     return hash128(remote, remoteId, sessions_.hashKey());
   }

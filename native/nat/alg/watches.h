@@ -55,6 +55,8 @@ class Watches {
   }
 
  private:
+  friend class Audit;
+
   uint64_t hash(uint32_t session) const { return hash128(session, 0, key_); }
   uint32_t slotOf(uint32_t session) const {
     return index_.find(hash(session),
