@@ -198,7 +198,6 @@ void World::put(Packet packet, const Step& step) {
   say("in ", packet.bytes, nullptr);
   const Result result = single(*nat_, after, tag, now_);
   if (result.verdict == Verdict::Held) held_[tag] = packet;
-  say("out", after.bytes, &result);
   if (twin_ != nullptr) {
     Exact copy(packet.bytes);
     const Result other = twin_->translate(packet.view(copy.bytes.get()), tag, now_);
@@ -308,6 +307,9 @@ void World::remove(const Step& step) {
 
 /// Changes a few bytes of the header, and goes on with the config that they choose.
 void World::reconfigure(const Step& step) {
+  // What was made by the old config is judged by it.
+  take(*nat_, held_);
+  if (twin_ != nullptr) take(*twin_, twinHeld_);
   const uint8_t places[] = {step.from, step.sourcePort, step.protocol};
   const uint8_t values[] = {step.to, step.destinationPort, step.flags};
   for (size_t i = 0; i < 3; i++) {
@@ -318,8 +320,6 @@ void World::reconfigure(const Step& step) {
   if (trace_) std::printf("reconfigure\n");
   for (auto* nat : {&nat_, &twin_}) {
     if (*nat == nullptr) continue;
-    // What was made by the old config is judged by it.
-    take(**nat, nat == &nat_ ? held_ : twinHeld_);
     auto next = make();
     next->adopt(**nat);
     *nat = std::move(next);
@@ -388,6 +388,7 @@ Result World::single(Translator& nat, Packet& packet, uint32_t tag, uint64_t now
   Exact exact(packet.bytes);
   const Result result = nat.translate(packet.view(exact.bytes.get()), tag, now);
   std::copy(exact.bytes.get(), exact.bytes.get() + packet.bytes.size(), packet.bytes.begin());
+  say(&nat == nat_.get() ? "out" : "     singly", packet.bytes, &result);
   judge_.inPlace(before, packet.bytes, result);
   judgeState(nat, known, before, packet.bytes, result);
   if (nat.stats.sessionsCreated == created) judgeCounters(nat, known, result, before.bytes);
@@ -543,9 +544,9 @@ void World::say(const char* what, const Bytes& bytes, const Result* result) cons
   if (!trace_) return;
   std::printf("%s", what);
   if (result != nullptr) {
-    std::printf(" %s %s %s", kDirectionNames[static_cast<size_t>(result->direction)],
+    std::printf(" %s %s %s session %u", kDirectionNames[static_cast<size_t>(result->direction)],
                 kVerdictNames[static_cast<size_t>(result->verdict)],
-                kReasonNames[static_cast<size_t>(result->reason)]);
+                kReasonNames[static_cast<size_t>(result->reason)], result->session);
   }
   for (size_t i = 0; i < bytes.size(); i++) std::printf("%s%02x", i % 4 == 0 ? " " : "", bytes[i]);
   std::printf("\n");

@@ -95,8 +95,10 @@ void Audit::session(uint32_t slot) {
           s.profile);
   require(s.last <= nat_.now_, "session: idle since the future", slot);
   const auto isOneOf = [&](Timeout a, Timeout b) { return s.timeout == a || s.timeout == b; };
+  // A RST in a connection that is opening or closing leaves it its time.
+  const bool reset = (s.state & kReset) != 0 && isOneOf(Timeout::TcpOpening, Timeout::TcpClosing);
   const bool fits =
-      s.protocol == kTcp    ? s.timeout == tcpTimeout(s.state)
+      s.protocol == kTcp    ? s.timeout == tcpTimeout(s.state) || reset
       : s.protocol == kDccp ? isOneOf(Timeout::DccpEstablished, Timeout::DccpTransitory)
       : s.protocol == kSctp ? isOneOf(Timeout::SctpEstablished, Timeout::SctpTransitory)
       : s.protocol == kIcmp ? s.timeout == Timeout::Icmp
