@@ -76,6 +76,8 @@ Bindings::Entry Bindings::at(const Arrival& arrival) {
       Arrival any = arrival;
       any.remotePort = 0;
       entry.session = findShared(any, Behaviour::AddressAndPortDependent);
+      const bool found = entry.session != kNone;
+      if (found && (sessions_[entry.session].flags & kExpected) == 0) entry.session = kNone;
     }
   } else if (value != 0) {
     entry.session = value - 1;
@@ -206,6 +208,7 @@ int32_t Bindings::besideSibling(const BindingWish& wish, uint32_t address) {
   const PublicAddress& range = addresses_[address];
   if (port < range.low || port > range.high) return -1;
   const PublicEndpoint e{static_cast<uint16_t>(address), static_cast<uint16_t>(port)};
+  if (blocks_.enabled() && !blocks_.has(hosts, wish.host, e)) return -1;
   return pool_.isFree(portSpace(key.protocol()), e) ? port : -1;
 }
 

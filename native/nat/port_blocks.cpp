@@ -23,14 +23,13 @@ bool PortBlocks::mayHaveMore(const Host& host) const {
   return has < config_.blocksPerHost;
 }
 
-/// The host's block around an endpoint that it has.
+/// The host's block around an endpoint; kNone if it has none.
 uint32_t PortBlocks::find(const Hosts& hosts, uint32_t host, PublicEndpoint e) const {
-  uint32_t slot = hosts[host].blocks - 1;
-  for (;;) {
-    const PortBlock& block = blocks_[slot];
-    if (block.address == e.address && e.port >= block.low && e.port <= block.high) return slot;
-    slot = block.next - 1;
+  for (uint32_t link = hosts[host].blocks; link != 0; link = blocks_[link - 1].next) {
+    const PortBlock& block = blocks_[link - 1];
+    if (block.address == e.address && e.port >= block.low && e.port <= block.high) return link - 1;
   }
+  return Index::kNone;
 }
 
 uint32_t PortBlocks::add(Hosts& hosts, uint32_t host, const PortBlock& block) {
@@ -89,10 +88,7 @@ uint32_t PortBlocks::give(Hosts& hosts, uint32_t host, uint32_t address, uint32_
 }
 
 bool PortBlocks::claim(Hosts& hosts, uint32_t host, PublicEndpoint e) {
-  for (uint32_t link = hosts[host].blocks; link != 0; link = blocks_[link - 1].next) {
-    const PortBlock& block = blocks_[link - 1];
-    if (block.address == e.address && e.port >= block.low && e.port <= block.high) return true;
-  }
+  if (has(hosts, host, e)) return true;
   if (e.port < firstOf(e.address) || size_ == 0) return false;
   const uint32_t number = (e.port - firstOf(e.address)) / size_;
   if (number >= blocksOf(e.address) || owners_[at(e.address, number)] != 0) return false;

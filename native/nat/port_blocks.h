@@ -63,6 +63,11 @@ class PortBlocks {
   /// Makes the block around an endpoint the host's, unless it is another's.
   bool claim(Hosts& hosts, uint32_t host, PublicEndpoint e);
 
+  /// Whether an endpoint lies in a block of the host's.
+  bool has(const Hosts& hosts, uint32_t host, PublicEndpoint e) const {
+    return find(hosts, host, e) != Index::kNone;
+  }
+
   void bindingMade(const Hosts& hosts, uint32_t host, PublicEndpoint e) {
     blocks_[find(hosts, host, e)].bindings++;
   }

@@ -298,6 +298,17 @@ TEST_CASE("overloading: address-dependent bindings share by remote address") {
   CHECK(portOf(*nat, host(1, 4000)) == 5000);
 }
 
+TEST_CASE("overloading: a flow to port 0 does not stand for all ports") {
+  Config c = sequential(5000, 5000);
+  c.policies[0].overloading = true;
+  setAll(c.policies[0].mapping, Behaviour::AddressAndPortDependent);
+  setAll(c.policies[0].filtering, Behaviour::EndpointIndependent);
+  auto nat = make(c);
+  CHECK(portOf(*nat, host(1, 4000), {kRemote.address, 0}) == 5000);
+  CHECK(delivered(*nat, {kRemote.address, 0}, {kPublic, 5000}) == host(1, 4000));
+  CHECK(delivered(*nat, kRemote, {kPublic, 5000}).port == 0);
+}
+
 TEST_CASE("overloading: not with endpoint-independent mapping, nor between the two kinds") {
   Config c = sequential(5000, 5000);
   c.policies[0].overloading = true;
@@ -347,6 +358,19 @@ TEST_CASE("contiguity: within the range and the address") {
   CHECK(portOf(*nat, host(1, 6003)) == 5003);
   CHECK(portOf(*nat, host(1, 6005)) == 5001);  // 5000 is not ours
   CHECK(portOf(*nat, host(1, 6004)) == 5004);
+}
+
+TEST_CASE("contiguity: within the host's blocks") {
+  Config c = sequential(5000, 5011);
+  c.policies[0].contiguity = true;
+  c.blockSize = 3;
+  auto nat = make(c);
+  CHECK(portOf(*nat, host(1, 6000)) == 5000);
+  CHECK(portOf(*nat, host(1, 6001)) == 5001);
+  CHECK(portOf(*nat, host(1, 6002)) == 5002);
+  CHECK(portOf(*nat, host(2, 6003)) == 5003);
+  CHECK(portOf(*nat, host(1, 6003)) == 5007);  // the port beside is of another's block
+  CHECK(portOf(*nat, host(2, 6002)) == 5004);  // so is this one's
 }
 
 // Pooling (RFC 4787, REQ-2).
