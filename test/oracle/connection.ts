@@ -31,6 +31,10 @@ export class Connection {
   /** The sequence numbers of the SYNs; the outside's soon wrap. */
   private readonly initial = { inside: 1_000_000, outside: 4_294_967_000 };
   private readonly next = { ...this.initial };
+  /** Who was heard of. */
+  private readonly spoken = new Set<Side>();
+  /** A RST came before both had spoken: Linux knows it no more. */
+  stillborn = false;
 
   /** The numbers of a segment that a host sends now. */
   numbers(kind: SegmentKind, from: Side, length: number): Numbers {
@@ -50,7 +54,10 @@ export class Connection {
   }
 
   /** The segment was delivered. */
-  delivered(kind: SegmentKind, from: Side, { seq, length }: Numbers): void {
+  delivered(kind: SegmentKind, from: Side, { flags, seq, length }: Numbers): void {
+    if (flags === "S") this.spoken.clear();
+    this.stillborn = flags.includes("R") && this.spoken.size < 2;
+    this.spoken.add(from);
     if (kind === "syn" || kind === "new syn" || kind === "synack") {
       this.initial[from] = seq;
       this.next[from] = (seq + 1) >>> 0;

@@ -41,10 +41,6 @@ export interface Flow {
   identifiers: Both<number> | null;
   /** ICMP: what was asked. */
   queries: Set<QueryKind>;
-  /** Who was heard of. */
-  spoken: Set<Side>;
-  /** A RST came before both sides had spoken. */
-  stillborn: boolean;
   /** The last packet that inside, or the remote, sent, and what its receiver got. */
   last: Partial<Record<Side, { sent: Both<Uint8Array>; seen: Both<Uint8Array> }>>;
 }
@@ -68,8 +64,6 @@ export function newFlow(
     hairpinned: false,
     identifiers: null,
     queries: new Set(),
-    spoken: new Set(),
-    stillborn: false,
     last: {},
   };
 }
@@ -105,7 +99,8 @@ export function dispatch(flow: Flow, from: Side, shape: Shape, id: number): Disp
       src: endpointText(src),
       dst: endpointText(dst),
       id,
-      ttl: shape.ttl,
+      // Conntrack heeds a segment even if its TTL is up.
+      ttl: flow.protocol === "tcp" && shape.segment !== "data" ? Math.max(2, shape.ttl) : shape.ttl,
       tos: shape.tos,
       df: shape.df,
       options: Uint8Array.from(OPTIONS[shape.options]),
@@ -127,9 +122,7 @@ export function dispatch(flow: Flow, from: Side, shape: Shape, id: number): Disp
     delivered(seen) {
       flow.connection.delivered(shape.segment, host, numbers);
       if (flow.opener === from) flow.queries.add(shape.query);
-      flow.stillborn = numbers.flags.includes("R") && flow.protocol === "tcp" && flow.spoken.size < 2;
-      flow.spoken.add(from);
-      if (shape.segment === "syn" || shape.segment === "new syn") flow.last = {}; // another connection
+      if (numbers.flags === "S") flow.last = {}; // another connection
       // What the kernel writes into options would be quoted, too.
       if (shape.pieces !== null || shape.options === "record route" || shape.options === "timestamp") return;
       flow.last[from] = { sent: whole, seen };

@@ -87,7 +87,7 @@ function checksumState(actual: number, right: number): string {
   return error === 0 ? `${hexWord(actual)} for ${hexWord(right)}` : `off by ${error}`;
 }
 
-function hexWord(value: number): string {
+export function hexWord(value: number): string {
   return `0x${value.toString(16).padStart(4, "0")}`;
 }
 

@@ -30,6 +30,7 @@ CLONE_NEWNET = 0x40000000
 ETH_P_IP = 0x0800
 SIDES = ("inside", "outside")
 LINK = {"inside": "in", "outside": "out"}
+NETWORK = {"inside": "10.0.0.0/24", "outside": "default"}
 LINK_MAC = {"inside": "02:00:00:00:01:01", "outside": "02:00:00:00:02:01"}
 # A sentinel crosses the router behind the packets that it waits for. The rules let 192.0.2.0/30 pass untracked.
 SENTINEL = {"inside": "192.0.2.1", "outside": "192.0.2.2"}
@@ -121,9 +122,7 @@ class Router:
         sysctl("net.ipv4.ipfrag_high_thresh", 1 << 28)
         # The inside link has no address of its own: what the router itself says comes from the public one.
         run("ip", "address", "add", "203.0.113.1/32", "dev", "out")
-        run("ip", "route", "add", "10.0.0.0/24", "dev", "in", "src", "203.0.113.1")
         run("ip", "route", "add", SENTINEL["inside"], "dev", "in")
-        run("ip", "route", "add", "default", "dev", "out", "src", "203.0.113.1")
         # Of the namespace that opens it.
         self.statistics = open("/proc/net/stat/nf_conntrack")
 
@@ -131,13 +130,17 @@ class Router:
         for address in request.get("addresses", []):
             run("ip", "address", "replace", f"{address}/32", "dev", "out")
         for side, mtu in request.get("mtu", {}).items():
-            run("ip", "link", "set", LINK[side], "mtu", str(mtu))
+            self.route(side, mtu)
         if "rules" in request:
             run("nft", "-f", "-", text=request["rules"])
         for name, value in request.get("sysctl", {}).items():
             sysctl(name, value)
         self.forget()
         return {}
+
+    def route(self, side, mtu):
+        """The MTU is the route's, so that larger packets can still come in over the link."""
+        run("ip", "route", "replace", NETWORK[side], "dev", LINK[side], "src", "203.0.113.1", "mtu", "lock", str(mtu))
 
     def forget(self):
         """Ends all connections: ctnetlink's "delete" of nothing in particular."""

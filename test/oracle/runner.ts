@@ -74,10 +74,18 @@ function remoteOf(protocol: Protocol, { address, port }: Endpoint): Endpoint {
   return { address, port: protocol === "icmp" ? 0 : port };
 }
 
-/** What begins a flow comes whole: of an incomplete datagram napt, which does not put it together, takes notice. */
-function entire(shape: Shape): Shape {
+/**
+ * The first packet of a flow. It comes whole: of an incomplete datagram napt, which does not put it together, takes
+ * notice. And its numbers are those that the flow goes on with.
+ */
+function first(shape: Shape): Shape {
   const { cuts = [], order = [0] } = shape.pieces ?? {};
-  return cuts.every((_, n) => order.includes(n + 1)) ? shape : { ...shape, pieces: null };
+  const whole = cuts.every((_, n) => order.includes(n + 1));
+  return {
+    ...shape,
+    pieces: whole ? shape.pieces : null,
+    segment: shape.segment === "wild data" ? "data" : shape.segment,
+  };
 }
 
 export class Runner {
@@ -378,12 +386,7 @@ export class Runner {
     const parties = [flow.inside, ...(target === undefined ? [] : [target])];
     if (parties.some((one) => this.isAbandoned(flow.protocol, one))) return false;
     const known = this.flows.includes(flow);
-    const { whole, packets, delivered } = dispatch(
-      flow,
-      from,
-      known ? shape : entire(shape),
-      this.identify(),
-    );
+    const { whole, packets, delivered } = dispatch(flow, from, known ? shape : first(shape), this.identify());
     const senders = from === "inside" ? [flow.inside] : [];
     const got = await this.exchange(step, {
       side: from,
@@ -397,21 +400,30 @@ export class Runner {
       punched: target !== undefined && this.punchers.has(`${flow.protocol} ${endpointText(target)}`),
     });
     const [kernel, napt] = [got.kernel[0], got.napt[0]];
-    if (from === "inside") this.learn(flow, { kernel, napt });
+    if (from === "inside") this.learn(flow, { kernel, napt }, parties);
     else if (!known && (kernel !== undefined || napt !== undefined)) this.flows.push(flow);
     if (kernel === undefined || napt === undefined) return false;
     delivered({ kernel: kernel.packet, napt: napt.packet });
     return true;
   }
 
-  /** Takes a new flow in, with the public endpoints that its first packet got. */
-  private learn(flow: Flow, got: Both<Datagram | undefined>): void {
-    if (this.flows.includes(flow) || (got.kernel === undefined && got.napt === undefined)) return;
-    for (const who of ["kernel", "napt"] as const) {
+  /** Takes in a new flow, and with which public endpoint its packets leave. That changes only if it begins anew. */
+  private learn(flow: Flow, got: Both<Datagram | undefined>, parties: Endpoint[] = []): void {
+    if (got.kernel === undefined && got.napt === undefined) return;
+    const known = this.flows.includes(flow);
+    if (!known) this.flows.push(flow);
+    const before = flow.public;
+    flow.public = both((who) => {
       const datagram = got[who];
-      if (datagram !== undefined) flow.public = { ...flow.public, [who]: endsOf(datagram.packet).src };
-    }
-    this.flows.push(flow);
+      return datagram === undefined ? before[who] : endsOf(datagram.packet).src;
+    });
+    const changed = !same(before.kernel, flow.public.kernel) || !same(before.napt, flow.public.napt);
+    // The other host of a hairpinned flow does not know of it.
+    if (known && changed && flow.hairpinned) this.abandon(flow.protocol, parties);
+  }
+
+  private abandon(protocol: Protocol, parties: Endpoint[]): void {
+    for (const party of parties) this.abandoned.add(`${protocol} ${endpointText(party)}`);
   }
 
   // ---------------------------------------------------------------------------------------------- comparing
@@ -456,7 +468,7 @@ export class Runner {
       if (known === null) throw new Error(await this.report(difference));
       this.trace.push(`      known: ${known.name}`);
       if (known.harmless) continue;
-      for (const party of parties) this.abandoned.add(`${protocol} ${endpointText(party)}`);
+      this.abandon(protocol, parties);
     }
   }
 
@@ -464,7 +476,8 @@ export class Runner {
   private namer(who: Who, { protocol, senders, flow, about, query }: Stimulus) {
     const { forwards, napt, endpointIndependent } = this.world;
     const mine = this.flows.filter(
-      (one) => one.protocol === protocol && !one.stillborn && !this.isAbandoned(protocol, one.inside),
+      (one) =>
+        one.protocol === protocol && !one.connection.stillborn && !this.isAbandoned(protocol, one.inside),
     );
     // Linux lets two hosts have the same identifier if they ask different things.
     const asksElse = (one: Flow) =>

@@ -38,7 +38,7 @@ export interface World {
     /** Public addresses beside {@link PUBLIC}. */
     addresses: string[];
     sysctl: Record<string, number>;
-    /** Of the router's links, if not 1500. */
+    /** Of the router's routes, if not 1500. */
     mtu?: { inside: number; outside: number };
   };
   forwards: Forward[];
@@ -258,7 +258,7 @@ table ip nat {
   small: {
     ...masquerade,
     name: "small packets",
-    about: "`masquerade`, with links of an MTU of 600 inside and 576 outside; `mtu`",
+    about: "`masquerade`, with routes of an MTU of 600 inside and 576 outside; `mtu`",
     napt: { ...masquerade.napt, mtu: { inside: 600, outside: 576 } },
     kernel: { ...masquerade.kernel, mtu: { inside: 600, outside: 576 } },
   },
