@@ -3,12 +3,12 @@
  * test; what is in it and no longer happens fails it too. docs/oracle.md is made from it.
  */
 
-import { endpointText, hex } from "../support/packets.js";
+import { endpoint, endpoints, endpointText, hex } from "../support/packets.js";
 import { ABSENT, type Difference, type Judge } from "./compare.js";
 import { hexWord } from "./observation.js";
 import { PLAIN, type Protocol, type Shape, type Step } from "./steps.js";
 import type { StrayKind } from "./strays.js";
-import { PUBLIC, STATIC, type WorldName } from "./worlds.js";
+import { FORWARDS, type Forward, PUBLIC, STATIC, type WorldName } from "./worlds.js";
 
 export interface KnownDifference {
   name: string;
@@ -85,6 +85,7 @@ const error = (fields: Partial<Step & { op: "error" }> = {}): Step => ({
   peculiarity: "none",
   ...fields,
 });
+const endpointOf = ({ inside }: Forward) => ({ host: endpoint(inside).address, port: endpoint(inside).port });
 const masquerade = (...steps: Step[]) => ({ world: "masquerade" as const, steps });
 
 export const DIFFERENCES: KnownDifference[] = [
@@ -150,7 +151,7 @@ export const DIFFERENCES: KnownDifference[] = [
     napt: "drops fragments that split the TCP header",
     reason: "RFC 1858, 2, and RFC 3128: no honest sender makes them, and napt does not reassemble",
     matches: (d) => d.fragmented && naptSays(d, "fragment-tiny"),
-    example: masquerade(send("tcp", { segment: "syn", length: 100, pieces: { cuts: [8], order: [0, 1] } })),
+    example: masquerade(connect, again({ length: 100, pieces: { cuts: [8], order: [0, 1] } })),
   },
   {
     name: "ICMP errors in fragments",
@@ -364,6 +365,18 @@ export const DIFFERENCES: KnownDifference[] = [
       world: "random",
       steps: [connect, { op: "finish", n: 0, first: "inside" }, again({ segment: "new syn" })],
     },
+  },
+  {
+    name: "what a forward's inside endpoint sends",
+    kernel: "a connection of its own, from whatever public port is free",
+    napt: "leaves from the forward's public endpoint",
+    reason: "RFC 4787, REQ-1, and RFC 5382, REQ-1: an inside endpoint has one mapping",
+    matches: (d) => {
+      const source = endpointText(endpoints(d.packet).src);
+      const forward = d.world.forwards.find(({ inside }) => inside === source);
+      return d.field === "source" && forward !== undefined && d.napt === forward.outside;
+    },
+    example: masquerade({ ...send("udp"), ...endpointOf(FORWARDS[0]!) } as Step),
   },
   {
     name: "another kind of query with the same identifier",

@@ -75,15 +75,15 @@ function remoteOf(protocol: Protocol, { address, port }: Endpoint): Endpoint {
 }
 
 /**
- * The first packet of a flow. It comes whole: of an incomplete datagram napt, which does not put it together, takes
- * notice. And its numbers are those that the flow goes on with.
+ * The first packet of a flow. It comes whole: napt, which puts nothing together, takes notice of an incomplete
+ * datagram and sees only a part of a segment. And its numbers are those that the flow goes on with.
  */
-function first(shape: Shape): Shape {
+function first(shape: Shape, tcp: boolean): Shape {
   const { cuts = [], order = [0] } = shape.pieces ?? {};
   const whole = cuts.every((_, n) => order.includes(n + 1));
   return {
     ...shape,
-    pieces: whole ? shape.pieces : null,
+    pieces: whole && !tcp ? shape.pieces : null,
     segment: shape.segment === "wild data" ? "data" : shape.segment,
   };
 }
@@ -386,7 +386,8 @@ export class Runner {
     const parties = [flow.inside, ...(target === undefined ? [] : [target])];
     if (parties.some((one) => this.isAbandoned(flow.protocol, one))) return false;
     const known = this.flows.includes(flow);
-    const { whole, packets, delivered } = dispatch(flow, from, known ? shape : first(shape), this.identify());
+    const fitting = known ? shape : first(shape, flow.protocol === "tcp");
+    const { whole, packets, delivered } = dispatch(flow, from, fitting, this.identify());
     const senders = from === "inside" ? [flow.inside] : [];
     const got = await this.exchange(step, {
       side: from,
