@@ -18,12 +18,17 @@ const PROTOCOL_NAMES = new Map<number, SessionProtocol>(
   Object.entries(PROTOCOL_NUMBERS).map(([name, number]) => [number, name as SessionProtocol]),
 );
 
-/** The number of a protocol by its name, or undefined. */
-function numberOf(protocol: SessionProtocol): number | undefined {
+/** @internal The number of a protocol by its name. @throws NatError NAT_ERR_ARGUMENT */
+export function protocolNumber(protocol: SessionProtocol): number {
   const named = PROTOCOL_NUMBERS[protocol as keyof typeof PROTOCOL_NUMBERS];
   if (named !== undefined) return named;
   const number = /^ip-([0-9]{1,3})$/.exec(String(protocol))?.[1];
-  return number !== undefined && Number(number) <= 255 ? Number(number) : undefined;
+  if (number !== undefined && Number(number) <= 255) return Number(number);
+  const names = Object.keys(PROTOCOL_NUMBERS).join(", ");
+  throw new NatError(
+    "NAT_ERR_ARGUMENT",
+    `protocol: "${String(protocol)}" is none of ${names}, and no number such as "ip-4"`,
+  );
 }
 
 /** An address with a port; of an ICMP query with its identifier, of transports without ports 0. */
@@ -38,7 +43,7 @@ export interface Session {
   readonly inside: SessionEndpoint;
   /** The inside endpoint as the outside sees it. */
   readonly public: SessionEndpoint;
-  /** The remote endpoint; the port is 0 for ICMP. */
+  /** The remote endpoint; the port is 0 for ICMP. 0.0.0.0:0 is nobody's: it stands for an explicit mapping. */
   readonly remote: SessionEndpoint;
   /** The TCP phase; null for other protocols. */
   readonly state: TcpPhase | null;
@@ -189,27 +194,20 @@ export class Conntrack implements Iterable<Session> {
   }
 
   #locate({ protocol, inside, remote }: SessionKey): boolean {
-    const number = numberOf(protocol);
-    if (number === undefined) {
-      const names = Object.keys(PROTOCOL_NUMBERS).join(", ");
-      throw new NatError(
-        "NAT_ERR_ARGUMENT",
-        `protocol: "${String(protocol)}" is none of ${names}, and no number such as "ip-4"`,
-      );
-    }
-    const remotePort = protocol === "icmp" ? 0 : port(remote, "remote");
+    const remotePort = protocol === "icmp" ? 0 : portOf(remote, "remote");
     return this.#engine.find(
-      number,
-      address(inside, "inside"),
-      port(inside, "inside"),
-      address(remote, "remote"),
+      protocolNumber(protocol),
+      addressOf(inside, "inside"),
+      portOf(inside, "inside"),
+      addressOf(remote, "remote"),
       remotePort,
       this.#row,
     );
   }
 }
 
-function address(endpoint: SessionEndpoint, name: string): number {
+/** @internal An endpoint's address as a number. @throws NatError NAT_ERR_ARGUMENT */
+export function addressOf(endpoint: SessionEndpoint, name: string): number {
   const value = typeof endpoint?.address === "string" ? parseIpv4(endpoint.address) : null;
   if (value !== null) return value;
   throw new NatError(
@@ -218,7 +216,8 @@ function address(endpoint: SessionEndpoint, name: string): number {
   );
 }
 
-function port(endpoint: SessionEndpoint, name: string): number {
+/** @internal Its port. @throws NatError NAT_ERR_ARGUMENT */
+export function portOf(endpoint: SessionEndpoint, name: string): number {
   const value = endpoint?.port;
   if (Number.isInteger(value) && value >= 0 && value <= 65535) return value;
   throw new NatError("NAT_ERR_ARGUMENT", `${name}.port: ${JSON.stringify(value)} is not from 0 to 65535`);

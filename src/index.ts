@@ -3,10 +3,21 @@ export type { Session, SessionEndpoint, SessionKey, SessionProtocol } from "./co
 export { Conntrack } from "./conntrack.js";
 export type { ConfigIssue, NatErrorCode } from "./errors.js";
 export { ConfigError, NatError } from "./errors.js";
+export type {
+  Grant,
+  InsideEndpoint,
+  KeepRequest,
+  MappingRequest,
+  Refusal,
+  RemoteFilter,
+} from "./explicit-mappings.js";
+export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappings.js";
 export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";
 export type { BatchOptions } from "./packet-batch.js";
 export { DESCRIPTOR, DESCRIPTOR_WORDS, FROM_OUTSIDE, PARTIAL_CHECKSUM, PacketBatch } from "./packet-batch.js";
+export type { PcpServerOptions } from "./pcp/server.js";
+export { PCP_CLIENT_PORT, PCP_PORT, PcpServer } from "./pcp/server.js";
 export type { NatStats } from "./stats.js";
 export type { Direction, DropReason, Verdict, VerdictName } from "./verdict.js";
 export { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";

@@ -5,6 +5,7 @@ import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
 import { Conntrack, checkTime } from "./conntrack.js";
 import { NatError } from "./errors.js";
+import { ExplicitMappings } from "./explicit-mappings.js";
 import { closedEngine, type Engine, guarded, LAYOUT, type NativeBatch, native } from "./native.js";
 import { type BatchOptions, PacketBatch } from "./packet-batch.js";
 import { type NatStats, statsOf } from "./stats.js";
@@ -75,6 +76,8 @@ const NO_OPTIONS: TranslateOptions = {};
 export class Nat {
   /** The sessions. */
   readonly conntrack: Conntrack;
+  /** The mappings that hosts asked for. */
+  readonly mappings: ExplicitMappings;
   #engine: Engine;
   readonly #clock: () => number;
   readonly #batches = new WeakMap<PacketBatch, NativeBatch>();
@@ -92,6 +95,7 @@ export class Nat {
     const words = seedWords(seed);
     this.#engine = guarded(() => new native.Engine(compileConfig(this.#config), words));
     this.conntrack = new Conntrack(this.#engine, clock);
+    this.mappings = new ExplicitMappings(() => this.#engine, clock);
   }
 
   /** The config in force, defaults filled in. */

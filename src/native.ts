@@ -82,6 +82,21 @@ export type NativePacket = [Buffer, number, boolean, number, number, number];
 /** A port block given or taken back: time in ms, inside address, public address, ports, given. */
 export type NativeBlockEvent = [number, number, number, number, number, boolean];
 
+/** An explicit mapping: reason, public address and port, permanent, end in ms. */
+export type NativeGrant = [number, number, number, boolean, number];
+
+/** What is asked for: protocol, inside and public endpoint (0: any), exact, lifetime and now in ms. */
+export type NativeRequest = readonly [
+  protocol: number,
+  inside: number,
+  insidePort: number,
+  outside: number,
+  outsidePort: number,
+  exact: boolean,
+  lifetime: number,
+  now: number,
+];
+
 /** One translator (native/addon/engine.h). Times are ms. */
 export interface Engine {
   translate(packet: Uint8Array, now: number, wire?: number, flags?: number, tag?: number): number;
@@ -102,6 +117,12 @@ export interface Engine {
     row: Float64Array,
   ): boolean;
   remove(slot: number): void;
+  /** `filters`: rows of address, mask, port. */
+  map(...request: [...NativeRequest, filters: Uint32Array]): NativeGrant;
+  keep(...request: [...NativeRequest, remote: number, remotePort: number]): NativeGrant;
+  findMapping(protocol: number, inside: number, insidePort: number): NativeGrant;
+  unmap(protocol: number, inside: number, insidePort: number): boolean;
+  publicAddressOf(inside: number): number;
   readStats(counters: Float64Array): void;
   reconfigure(config: CompiledConfig): void;
   close(): void;

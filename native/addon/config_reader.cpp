@@ -125,9 +125,9 @@ void readPolicies(Reader& read, Config& to) {
     readPolicy(policy, to.policies.back());
   });
   to.profiles.clear();
-  read.times("timeouts", kTimeouts, [&](const double* r) {
+  read.times("timeouts", kIdleTimeouts, [&](const double* r) {
     Profile& profile = to.profiles.emplace_back();
-    for (uint32_t i = 0; i < kTimeouts; i++) profile.timeouts[i] = static_cast<uint64_t>(r[i]);
+    for (uint32_t i = 0; i < kIdleTimeouts; i++) profile.timeouts[i] = static_cast<uint64_t>(r[i]);
   });
   size_t at = 0;
   read.rows("profilePolicies", 1, [&](const uint32_t* r) {

@@ -21,6 +21,21 @@ napi_value toNumber(napi_env env, uint32_t value) {
   return result;
 }
 
+/// The first seven arguments of `map` and `keep`.
+MappingRequest readRequest(const Napi::CallbackInfo& info) {
+  const auto number = [&](size_t i) { return info[i].As<Napi::Number>().Uint32Value(); };
+  const auto port = [&](size_t i) { return static_cast<uint16_t>(number(i)); };
+  MappingRequest request{};
+  request.protocol = static_cast<uint8_t>(number(0));
+  request.inside = swap32(number(1));
+  request.insidePort = swap16(port(2));
+  request.outside = swap32(number(3));
+  request.outsidePort = port(4);
+  request.exact = info[5].As<Napi::Boolean>().Value();
+  request.lifetime = static_cast<uint64_t>(info[6].As<Napi::Number>().DoubleValue() * 1e6);
+  return request;
+}
+
 /// An optional number argument.
 uint32_t optional(napi_env env, size_t count, napi_value* arguments, size_t at) {
   uint32_t value = 0;
@@ -38,6 +53,9 @@ Napi::Function Engine::define(Napi::Env env) {
        InstanceMethod<&Engine::takeBlocks>("takeBlocks"), InstanceMethod<&Engine::flush>("flush"),
        InstanceMethod<&Engine::sweep>("sweep"), InstanceMethod<&Engine::read>("read"),
        InstanceMethod<&Engine::find>("find"), InstanceMethod<&Engine::remove>("remove"),
+       InstanceMethod<&Engine::map>("map"), InstanceMethod<&Engine::keep>("keep"),
+       InstanceMethod<&Engine::unmap>("unmap"), InstanceMethod<&Engine::findMapping>("findMapping"),
+       InstanceMethod<&Engine::publicAddressOf>("publicAddressOf"),
        InstanceMethod<&Engine::readStats>("readStats"),
        InstanceMethod<&Engine::reconfigure>("reconfigure"),
        InstanceMethod<&Engine::close>("close")});
@@ -246,7 +264,7 @@ void Engine::writeRow(uint32_t slot, double* row) const {
       static_cast<double>(swap16(s.publicPort)),
       static_cast<double>(swap32(s.remote)),
       static_cast<double>(swap16(s.remotePort)),
-      s.protocol == kTcp ? static_cast<double>(tcpPhase(s.state)) : -1,
+      s.protocol == kTcp && !isAnchor(s) ? static_cast<double>(tcpPhase(s.state)) : -1,
       static_cast<double>(s.flags),
       static_cast<double>(s.state),
       toMs(s.last),
@@ -289,6 +307,70 @@ Napi::Value Engine::find(const Napi::CallbackInfo& info) {
   const uint32_t slot = nat_->findSession(key);
   if (slot != SessionTable::kNone) writeRow(slot, info[5].As<Napi::Float64Array>().Data());
   return Napi::Boolean::New(env, slot != SessionTable::kNone);
+}
+
+/// map(protocol, inside, insidePort, outside (0: any), outsidePort (0: any), exact, lifetimeMs,
+/// nowMs, filters: Uint32Array of address, mask, port): [reason, outside, outsidePort, permanent,
+/// untilMs]
+Napi::Value Engine::map(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  MappingRequest request = readRequest(info);
+  const auto rows = info[8].As<Napi::Uint32Array>();
+  for (; request.filters < MappingRequest::kMostFilters &&
+         3 * request.filters + 2 < rows.ElementLength();
+       request.filters++) {
+    const size_t at = size_t{3} * request.filters;
+    request.filter[request.filters] = {swap32(rows[at]), swap32(rows[at + 1]),
+                                       swap16(static_cast<uint16_t>(rows[at + 2]))};
+  }
+  return answer(env, nat_->map(request, toTime(info[7].As<Napi::Number>().DoubleValue())));
+}
+
+/// keep(as map without filters, but then remote, remotePort): as map
+Napi::Value Engine::keep(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  const uint32_t remote = swap32(info[8].As<Napi::Number>().Uint32Value());
+  const auto port = static_cast<uint16_t>(info[9].As<Napi::Number>().Uint32Value());
+  return answer(env, nat_->keep(readRequest(info), remote, swap16(port),
+                                toTime(info[7].As<Napi::Number>().DoubleValue())));
+}
+
+/// findMapping(protocol, inside, insidePort): as map
+Napi::Value Engine::findMapping(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  const auto number = [&](size_t i) { return info[i].As<Napi::Number>().Uint32Value(); };
+  return answer(env, nat_->findMapping(static_cast<uint8_t>(number(0)), swap32(number(1)),
+                                       swap16(static_cast<uint16_t>(number(2)))));
+}
+
+/// unmap(protocol, inside, insidePort): whether there was one
+Napi::Value Engine::unmap(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  const auto number = [&](size_t i) { return info[i].As<Napi::Number>().Uint32Value(); };
+  return Napi::Boolean::New(env, nat_->unmap(static_cast<uint8_t>(number(0)), swap32(number(1)),
+                                             swap16(static_cast<uint16_t>(number(2)))));
+}
+
+/// publicAddressOf(inside): address, or 0
+Napi::Value Engine::publicAddressOf(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  const uint32_t inside = swap32(info[0].As<Napi::Number>().Uint32Value());
+  return Napi::Number::New(env, swap32(nat_->publicAddressOf(inside)));
+}
+
+Napi::Value Engine::answer(Napi::Env env, const Granted& granted) const {
+  Napi::Array result = Napi::Array::New(env, 5);
+  result[0u] = static_cast<double>(granted.reason);
+  result[1u] = static_cast<double>(swap32(granted.outside));
+  result[2u] = static_cast<double>(granted.outsidePort);
+  result[3u] = granted.permanent;
+  result[4u] = toMs(granted.until);
+  return result;
 }
 
 /// remove(slot)

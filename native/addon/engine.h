@@ -43,11 +43,17 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value find(const Napi::CallbackInfo& info);
   Napi::Value remove(const Napi::CallbackInfo& info);
+  Napi::Value map(const Napi::CallbackInfo& info);
+  Napi::Value keep(const Napi::CallbackInfo& info);
+  Napi::Value unmap(const Napi::CallbackInfo& info);
+  Napi::Value findMapping(const Napi::CallbackInfo& info);
+  Napi::Value publicAddressOf(const Napi::CallbackInfo& info);
   Napi::Value readStats(const Napi::CallbackInfo& info);
   Napi::Value reconfigure(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   bool isOpen(Napi::Env env) const;
+  Napi::Value answer(Napi::Env env, const Granted& granted) const;
   void writeRow(uint32_t slot, double* row) const;
 
   /// Milliseconds of the caller's clock to nanoseconds since the first time that it told.

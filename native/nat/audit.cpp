@@ -93,12 +93,14 @@ void Audit::session(uint32_t slot) {
           "session: transport delta", slot);
   require(s.profile == nat_.profileOf(s.inside, s.protocol, s.remotePort), "session: profile", slot,
           s.profile);
-  require(s.last <= nat_.now_, "session: idle since the future", slot);
+  require(s.last <= std::max(nat_.now_, nat_.latest_) || isAnchor(s),
+          "session: idle since the future", slot);
   const auto isOneOf = [&](Timeout a, Timeout b) { return s.timeout == a || s.timeout == b; };
   // A RST in a connection that is opening or closing leaves it its time.
   const bool reset = (s.state & kReset) != 0 && isOneOf(Timeout::TcpOpening, Timeout::TcpClosing);
   const bool fits =
-      s.protocol == kTcp    ? s.timeout == tcpTimeout(s.state) || reset
+      isAnchor(s)           ? s.timeout == Timeout::Explicit
+      : s.protocol == kTcp  ? s.timeout == tcpTimeout(s.state) || reset
       : s.protocol == kDccp ? isOneOf(Timeout::DccpEstablished, Timeout::DccpTransitory)
       : s.protocol == kSctp ? isOneOf(Timeout::SctpEstablished, Timeout::SctpTransitory)
       : s.protocol == kIcmp ? s.timeout == Timeout::Icmp
@@ -153,9 +155,10 @@ void Audit::timers() {
 /// Each dynamic session is in the list of one binding, and the list has one inside endpoint and one
 /// public endpoint.
 void Audit::lists() {
-  size_t listed = 0, dynamic = 0;
+  size_t listed = 0, dynamic = 0, anchors = 0;
   for (const uint32_t slot : live_) {
     const Session& first = nat_.sessions_[slot];
+    anchors += isAnchor(first) ? 1 : 0;
     const SessionLinks& links = nat_.sessions_.links(slot);
     if ((first.flags & kPermanent) != 0) {
       require(links.bindingNext == 0 && links.bindingPrevious == 0, "binding: permanent", slot);
@@ -174,10 +177,12 @@ void Audit::lists() {
                   s.insidePort == first.insidePort && s.address == first.address &&
                   s.publicPort == first.publicPort && s.profile < config_.profiles.size(),
               "binding: two endpoints in one", slot, link - 1);
+      require(((s.flags ^ first.flags) & kExplicit) == 0, "binding: half explicit", slot);
       previous = link;
     }
     listed += list.size();
   }
+  require(anchors == nat_.anchors_, "explicit mappings: number", anchors, nat_.anchors_);
   require(listed == dynamic, "bindings: a session in none, or in two", listed, dynamic);
 }
 

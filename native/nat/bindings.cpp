@@ -27,6 +27,9 @@ Bindings::Bindings(const Config& config, const PublicAddresses& addresses,
   for (const Policy& policy : config.policies) {
     for (const uint32_t limit : policy.portLimits) countsPorts_ |= limit != 0;
     limitsRate_ |= policy.sessionRate != 0;
+    Policy& one = explicitPolicies_.emplace_back(policy);
+    std::fill(one.mapping, one.mapping + kPortSpaces, Behaviour::EndpointIndependent);
+    one.overloading = false;
   }
 }
 
@@ -326,6 +329,14 @@ Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& ra
     if (take(a)) return Reason::None;
   }
   return Reason::PortsExhausted;
+}
+
+bool Bindings::isFree(uint8_t protocol, PublicEndpoint e) {
+  const uint32_t space = portSpace(protocol);
+  if (space == kNoPortSpace || e.address >= addresses_.pool()) return false;
+  const PublicAddress& range = addresses_[e.address];
+  return e.port >= range.low && e.port <= range.high && map_.at(space, e) == 0 &&
+         pool_.isFree(space, e);
 }
 
 bool Bindings::claim(const Session& session, PublicEndpoint e, uint32_t hostSlot) {

@@ -76,6 +76,8 @@ class Bindings {
   /// Whether a host may have (or keep) this very endpoint for a dynamic binding of a session: for
   /// what is taken over from an earlier config.
   bool claim(const Session& session, PublicEndpoint e, uint32_t host);
+  /// Whether a port is the NAT's to give, and nobody has it.
+  bool isFree(uint8_t protocol, PublicEndpoint e);
 
   /// Adds a session to its binding, taking the port when it is the first. False when out of room.
   bool attach(uint32_t slot, uint32_t host);
@@ -97,8 +99,11 @@ class Bindings {
   void releaseIdle(uint32_t host);
 
   const Policy& policyOf(const Session& s) const {
-    return config_.policies[config_.profiles[s.profile].policy];
+    const uint8_t policy = config_.profiles[s.profile].policy;
+    return (s.flags & kExplicit) != 0 ? explicitPolicies_[policy] : config_.policies[policy];
   }
+  /// What an explicit mapping goes by: it is one for all remotes, and shares its port with nobody.
+  const Policy& explicitPolicy(uint8_t policy) const { return explicitPolicies_[policy]; }
 
   /// Whether the filtering behaviour lets a remote in that has no session with the binding of
   /// `head`; `isLive(slot)` tells a session from one that is due.
@@ -219,6 +224,7 @@ class Bindings {
   std::vector<StaticMapping> statics_;  // sorted by inside address
   std::vector<Forward> forwards_;       // sorted by inside endpoint
   std::vector<Forward> sctpForwards_;   // these have no place in the PortMap
+  std::vector<Policy> explicitPolicies_;
   bool countsPorts_ = false, limitsRate_ = false;
 };
 

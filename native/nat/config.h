@@ -31,9 +31,11 @@ enum class Timeout : uint8_t {
   Gre,
   Esp,
   Other,
+  Explicit,  // ends at a time, not by being idle
   Count
 };
 constexpr uint32_t kTimeouts = static_cast<uint32_t>(Timeout::Count);
+constexpr uint32_t kIdleTimeouts = static_cast<uint32_t>(Timeout::Explicit);
 
 /// Protocols whose public ports are the NAT's to choose; each has ports of its own (RFC 7857, s.
 /// 5).

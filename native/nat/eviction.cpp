@@ -12,9 +12,10 @@ namespace {
 constexpr uint32_t kSample = 64, kPortSample = 16;
 }  // namespace
 
-/// Whether both sides have taken part: such a session is never evicted.
+/// Whether both sides have taken part, or its host asked for it: such a session is never evicted.
 bool Translator::isAssured(uint32_t slot) const {
   const Session& s = sessions_[slot];
+  if (isAnchor(s)) return true;
   switch (s.protocol) {
     case kTcp:
       return (s.state & kTcpEstablished) == kTcpEstablished;

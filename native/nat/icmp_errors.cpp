@@ -124,7 +124,8 @@ Reason Translator::quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& 
   slot = lookup(Key::of(inside, to.destination, port, remote, q.protocol));
   if (slot != kNone) {
     const PublicEndpoint taken = endpointOf(sessions_[slot]);
-    if (taken.address != e.address || taken.port != e.port) slot = kNone;
+    const bool other = taken.address != e.address || taken.port != e.port;
+    if (other || isAnchor(sessions_[slot])) slot = kNone;
   }
   if (slot == kNone && !permanent) return Reason::IcmpNoSession;
   setSource(to, q.protocol, inside, port);

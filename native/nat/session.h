@@ -19,6 +19,7 @@ enum SessionFlag : uint8_t {
   kPermanent = 16,   // its binding is configured: a forward or a 1:1 mapping
   kExpected = 32,    // holds a port for a connection that an ALG has read of
   kWatched = 64,     // an ALG reads it
+  kExplicit = 128,   // of a binding that its host asked for (explicit.cpp)
 };
 
 /// Index of what is kept for each direction.
@@ -88,6 +89,9 @@ struct PublicEndpoint {
   uint16_t address;
   uint16_t port;
 };
+
+/// Whether a session only holds an explicit mapping: nobody has the remote endpoint 0.
+inline bool isAnchor(const Session& s) { return (s.flags & kExplicit) != 0 && s.remote == 0; }
 
 /// The public endpoint of a session.
 inline PublicEndpoint endpointOf(const Session& s) { return {s.address, swap16(s.publicPort)}; }

@@ -74,14 +74,16 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   const Key& key = opening.key;
   PublicEndpoint e{};
   bool permanent = opening.permanent, chosen = true;
+  uint32_t head = kNone;
   if (opening.inbound != nullptr) {
     e = *opening.inbound;
     // Making room may have ended the binding that it came to.
     const Arrival arrival{key.protocol(), e, key.remote(), key.remotePort()};
-    if (!permanent && bindings_.at(arrival).session == kNone) return Reason::NoMapping;
+    if (!permanent) head = bindings_.at(arrival).session;
+    if (!permanent && head == kNone) return Reason::NoMapping;
   } else if (bindings_.findPermanent(key, e)) {
     permanent = true;
-  } else if (const uint32_t head = liveBinding(key, policyAt(key.inside())); head != kNone) {
+  } else if (head = liveBinding(key, policyAt(key.inside())); head != kNone) {
     e = endpointOf(sessions_[head]);
   } else {
     chosen = false;
@@ -90,6 +92,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   if (sessions_.size() >= sessions_.capacity()) return Reason::SessionLimit;
   const uint32_t host = bindings_.obtainHost(key.inside());
   if (host == kNone) return Reason::SessionLimit;
+  const bool anchor = opening.request != nullptr && key.remote() == 0;
+  const bool explicitly = anchor || (head != kNone && (sessions_[head].flags & kExplicit) != 0);
   const uint32_t tag = key.protocol() == kSctp ? inboundTag(opening.segment, opening.side) : 0;
   Reason reason = Reason::None;
   if (!bindings_.mayOpen(host) || (!chosen && !bindings_.mayBind(host, key.protocol()))) {
@@ -99,7 +103,15 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
     reason = Reason::RateLimit;
   } else if (!chosen) {
     const uint32_t beside = opening.control == nullptr ? kNone : opening.control->address;
-    reason = bindings_.choose({key, tag, host, policyAt(key.inside()), ideal, beside}, e, random_);
+    const uint8_t policy = inside_.policyOf(key.inside());
+    const Policy& own = anchor ? bindings_.explicitPolicy(policy) : config_.policies[policy];
+    if (opening.request != nullptr && suggested(opening, host, e)) {
+      reason = Reason::None;
+    } else if (opening.request != nullptr && opening.request->exact) {
+      reason = Reason::PortsExhausted;
+    } else {
+      reason = bindings_.choose({key, tag, host, own, ideal, beside}, e, random_);
+    }
   }
   if (reason == Reason::None) {
     slot = sessions_.insert(key);
@@ -123,6 +135,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   // A call has no connections of its own that would take its place.
   if (opening.control != nullptr && s.protocol == kTcp) s.flags |= kExpected;
   if (s.protocol == kTcp) openTcp(s, opening.side, opening.segment);
+  if (explicitly) s.flags |= kExplicit;
   if (s.protocol == kSctp) s.end[kIn] = tag;
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
   if (!bindings_.attach(slot, host)) {
@@ -131,6 +144,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
     slot = kNone;
     return Reason::SessionLimit;
   }
+  if (anchor) anchors_++;
   bindings_.sessionBegan(host, s);
   sessionRate_.count(config_.sessionRate, now_);
   if (opening.side == kOut) bindings_.countRate(host);  // what outsiders begin is not its doing
@@ -168,13 +182,16 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
   if (obstacle_ != Reason::None) return;
   Session& s = sessions_[slot];
   const Timeout before = s.timeout;
-  if (track(slot, side, segment)) s.last = now_;
+  if (track(slot, side, segment)) s.last = std::max(s.last, now_);
   if (side == kOut) forgetUnanswered(s, segment);
-  if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) {
-    sessions_.timers.remove(slot);
-    sessions_.timers.add(slot, deadlineOf(slot));
-  }
+  if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) restartTimer(slot);
   sessions_.count(slot, side, bytes);
+}
+
+/// Files a session anew whose end has moved.
+void Translator::restartTimer(uint32_t slot) {
+  sessions_.timers.remove(slot);
+  sessions_.timers.add(slot, deadlineOf(slot));
 }
 
 /// The live session of a flow; one that is due is ended on the way.
@@ -194,8 +211,11 @@ uint32_t Translator::liveHead(const Arrival& arrival) {
   }
 }
 
-/// The first live session of the binding that the mapping behaviour prescribes.
+/// A live session of the binding that an outbound flow belongs to: of the one that its host asked
+/// for, or that the mapping behaviour prescribes.
 uint32_t Translator::liveBinding(const Key& key, const Policy& policy) {
+  const uint32_t anchor = explicitMapping(key.inside(), key.insidePort(), key.protocol());
+  if (anchor != kNone) return anchor;
   for (;;) {
     const uint32_t slot = bindings_.findDynamic(key, policy);
     if (slot == kNone || isLive(slot)) return slot;
@@ -207,6 +227,7 @@ uint32_t Translator::liveBinding(const Key& key, const Policy& policy) {
 void Translator::removeSession(uint32_t slot, uint64_t& counter) {
   const Session& s = sessions_[slot];
   const uint32_t host = bindings_.hosts.find(s.inside);
+  if (isAnchor(s)) anchors_--;
   if ((s.flags & kWatched) != 0) watches_.end(slot);
   unpairCall(slot);
   bindings_.detach(slot, host);
@@ -259,6 +280,7 @@ void Translator::adopt(Translator& old) {
   stats = old.stats;
   stats.sessionsActive = 0;
   now_ = old.now_;
+  latest_ = old.latest_;
   sessions_.timers.start(now_);
   random_ = old.random_;
   for (uint32_t at = 0; at < old.sessions_.used(); at++) {
@@ -297,6 +319,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
                          (forward != nullptr && forward->inside == was.inside &&
                           swap16(forward->insidePort) == was.insidePort);
   const bool staticNow = addresses_[number].isStatic;
+  if (permanent && isAnchor(was)) return false;  // it needs none
   if (!permanent && (configured || forward != nullptr || staticNow)) return false;
   const uint32_t host = bindings_.obtainHost(was.inside);
   if (host == Hosts::kNone) return false;
@@ -318,6 +341,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       }
       if (bindings_.attach(slot, host)) {
         bindings_.sessionBegan(host, s);
+        if (isAnchor(s)) anchors_++;
         adoptWatch(old, from, slot);
         if (isCall && s.end[kOut] != 0 && !calls_.add(slot)) s.end[kOut] = 0;
         stats.sessionsActive++;

@@ -277,7 +277,7 @@ void BatchRun::touch(const Lane& lane, Session& s, uint32_t slot, Side side) {
 bool BatchRun::outbound(Lane& lane, uint32_t slot) {
   Session& s = nat.sessions_[slot];
   if (!matches(s, lane.key) || !nat.isLive(slot) || !track(lane, s, kOut)) return false;
-  s.last = nat.now_;
+  s.last = std::max(s.last, nat.now_);
   uint32_t idDelta = 0;
   if (!lane.keepsId) {
     const uint16_t id = load<uint16_t>(lane.p + kIpId);
@@ -298,7 +298,9 @@ bool BatchRun::inbound(Lane& lane, uint32_t slot) {
   // Only hairpinned packets may come from an own endpoint; from outside it would be spoofed.
   if ((s.flags & kHairpinned) != 0) return false;
   if (!nat.isLive(slot) || !track(lane, s, kIn)) return false;
-  if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) s.last = nat.now_;
+  if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) {
+    s.last = std::max(s.last, nat.now_);
+  }
   rewrite(lane, s, kIn, 0);
   touch(lane, s, slot, kIn);
   return true;

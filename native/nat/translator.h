@@ -21,6 +21,7 @@
 #include "nat/batch.h"
 #include "nat/bindings.h"
 #include "nat/exemptions.h"
+#include "nat/explicit.h"
 #include "nat/fragments.h"
 #include "nat/identification.h"
 #include "nat/stats.h"
@@ -66,6 +67,13 @@ class Translator {
       store_.give(link);
     }
   }
+
+  // Explicit mappings (RFC 6887).
+  Granted map(const MappingRequest& request, uint64_t now);
+  Granted findMapping(uint8_t protocol, uint32_t inside, uint16_t insidePort);
+  bool unmap(uint8_t protocol, uint32_t inside, uint16_t insidePort);
+  uint32_t publicAddressOf(uint32_t inside) const;
+  Granted keep(const MappingRequest& request, uint32_t remote, uint16_t remotePort, uint64_t now);
 
   // Conntrack.
   SessionTable& sessions() { return sessions_; }
@@ -116,6 +124,7 @@ class Translator {
     const PublicEndpoint* inbound;  // the public endpoint it came to, if from outside
     bool permanent;
     const Session* control = nullptr;  // of a session that an ALG expects: what it was read from
+    const MappingRequest* request = nullptr;  // of what its host asked for
   };
 
   // slow_path.cpp
@@ -151,6 +160,7 @@ class Translator {
   uint32_t liveHead(const Arrival& arrival);
   uint32_t liveBinding(const Key& key, const Policy& policy);
   void removeSession(uint32_t slot, uint64_t& counter);
+  void restartTimer(uint32_t slot);
   void reclaim();
   bool adoptSession(Translator& old, uint32_t from);
   uint64_t timeoutOf(uint8_t profile, Timeout timeout) const {
@@ -182,6 +192,15 @@ class Translator {
   bool isAssured(uint32_t slot) const;
   bool evictSession();
   bool evictBinding(const Opening& opening);
+
+  // explicit.cpp
+  Granted granted(uint32_t slot) const;
+  Reason refusal(const MappingRequest& request) const;
+  bool suits(const MappingRequest& request, const Granted& has) const;
+  bool suggested(const Opening& opening, uint32_t host, PublicEndpoint& e);
+  uint32_t explicitMapping(uint32_t inside, uint16_t insidePort, uint8_t protocol);
+  bool mayEnter(uint32_t head, uint32_t remote, uint16_t remotePort);
+  void makeExplicit(uint32_t slot);
 
   // icmp_errors.cpp
   Result icmpError(const PacketView& packet, const Parsed& parsed, const Route& route);
@@ -236,6 +255,8 @@ class Translator {
   uint32_t tag_ = 0;                // of the packet under way
   Reason obstacle_ = Reason::None;  // why it can't leave: then it makes and refreshes nothing
   uint32_t sweepCredit_ = 0;        // sessions that the next new session may look at for expiry
+  uint32_t anchors_ = 0;            // explicit mappings
+  uint64_t latest_ = 0;             // until when a session was asked to be kept, at most
   uint32_t evictionHand_ = 0;       // the slot that eviction looks at next
   RateLimit sessionRate_;
   RateLimit icmpErrors_[2];  // to outside, to inside: neither side can use up the other's

@@ -10,8 +10,9 @@ import { memorySink, type Packet } from "./run.js";
 /** Environment for programs that are not ours: without the sanitizer's runtime, if we run with one. */
 export const foreign = { env: { ...process.env, LD_PRELOAD: undefined } };
 
-function missing(program: string): false | string {
-  const { error } = spawnSync(program, ["--version"], foreign);
+/** Why a program can't run here, or false. */
+export function missing(program: string, option = "--version"): false | string {
+  const { error } = spawnSync(program, [option], foreign);
   return error !== undefined && `${program} is not installed`;
 }
 

@@ -222,6 +222,10 @@ export class Lab {
     return this.out(opening(protocol, src, dst)).source;
   }
 
+  /** The clock, in ms. */
+  get now(): number {
+    return this.#now;
+  }
   /** Lets time pass, in seconds, to the millisecond. */
   wait(seconds: number): this {
     this.#now += Math.round(seconds * 1000);

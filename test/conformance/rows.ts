@@ -391,6 +391,54 @@ const transports = [
   row("SCTP-BASIC", INFO, "SCTP: addresses change and nothing else; off by default."),
 ];
 
+const portControl = [
+  row(
+    "RFC6887-S7",
+    MUST,
+    "Messages: version 2, a header of 24 octets, at most 1100, a multiple of 4; R in responses.",
+  ),
+  row(
+    "RFC6887-S8.2",
+    MUST,
+    "Requests from inside only; what is no request is dropped; each fault has its result.",
+  ),
+  row("RFC6887-S7.3", MUST, "Unknown mandatory options and bad ones are refused, and change no state."),
+  row("RFC6887-S8.5", MUST, "Epoch time counts seconds, and starts again when mappings are lost."),
+  row(
+    "RFC6887-S11.3-NEW",
+    SHOULD,
+    "MAP gives the suggested outside endpoint when it is free, else another (MUST).",
+  ),
+  row(
+    "RFC6887-S11.3-SAME",
+    MUST,
+    "MAP for a mapped endpoint gives its mapping a new lifetime; another nonce is refused.",
+  ),
+  row("RFC6887-S11.3-STATIC", MUST, "A configured mapping is told as it is, with lifetime 2^32-1."),
+  row(
+    "RFC6887-S11.3-PROTO",
+    MUST_NOT,
+    "A request for one protocol maps another; outside UDP 5350 or 5351 is mapped.",
+  ),
+  row("RFC6887-S11-INBOUND", MUST, "Traffic to a MAP mapping is forwarded, subject to its filters."),
+  row("RFC6887-S12", MUST, "PEER makes or extends an outbound mapping; it neither shortens nor deletes one."),
+  row("RFC6887-S13.1", MUST_NOT, "THIRD_PARTY is served by default."),
+  row("RFC6887-S13.2", MUST, "PREFER_FAILURE: that endpoint, or CANNOT_PROVIDE_EXTERNAL."),
+  row("RFC6887-S13.3", MUST, "FILTER: one for each MAP mapping at least."),
+  row("RFC6887-S15", MUST, "Lifetimes as told; 0 deletes, but not before outbound traffic would let it end."),
+  row("RFC6887-S17.2", SHOULD, "Limits for each host."),
+  row("RFC6887-A", SHOULD, "Version 0 requests are NAT-PMP's."),
+  row("RFC6886-S3.2", MUST, "Operation 0 tells the outside address and the epoch."),
+  row(
+    "RFC6886-S3.3",
+    MUST,
+    "Operations 1 and 2 map UDP and TCP; the other protocol's port is kept for the host.",
+  ),
+  row("RFC6886-S3.3-LIFE", MUST, "A mapping goes at the end of its lifetime."),
+  row("RFC6886-S3.4", MUST, "Lifetime 0 deletes one mapping, or all of a protocol; deleting twice succeeds."),
+  row("RFC6886-S3.5", MUST, "Result codes; requests from outside are ignored."),
+];
+
 export const SECTIONS: readonly Section[] = [
   { title: "Terms (RFC 2663, RFC 3022)", file: "terms.test.ts", rows: terms },
   { title: "Mapping", file: "mapping.test.ts", rows: mapping },
@@ -405,6 +453,7 @@ export const SECTIONS: readonly Section[] = [
   { title: "Limits and exhaustion", file: "limits.test.ts", rows: limits },
   { title: "Logging and management", file: "management.test.ts", rows: management },
   { title: "Other transports", file: "transports.test.ts", rows: transports },
+  { title: "Port control (PCP, NAT-PMP)", file: "port-control.test.ts", rows: portControl },
 ];
 
 export const ROWS: readonly Row[] = SECTIONS.flatMap(({ rows }) => rows);

@@ -36,6 +36,16 @@ describe("README", () => {
     );
     assert.match(output, /outbound\n$/);
   });
+
+  test("has an example of mappings on request that runs", () => {
+    const setup = (blocks[0] ?? "").split("console.log")[0];
+    const control = (blocks[2] ?? "").replace(/.*require\("napt"\);/, "");
+    const socket = `{ send: (answer) => console.log(answer[3]), on: (_, take) => take(Buffer.from([0, 0]), { address: "192.168.226.135" }) }`;
+    const output = run(
+      `${setup!.replace("{ Nat }", "{ Nat, PcpServer }")}\nconst now = 1; const socket = ${socket};\n${control}\nconsole.log(outside.address);`,
+    );
+    assert.equal(output, "0\n203.0.113.1\n");
+  });
 });
 
 test("docs/presets.md has the presets as they are (npm run docs)", () => {
