@@ -31,7 +31,7 @@ Translator::Translator(const Config& config, Seed seed)
   for (const Profile& profile : config_.profiles) {
     const size_t at = timeouts_.size();
     timeouts_.resize(at + (size_t{1} << kTimeoutShift));
-    std::copy(profile.timeouts, profile.timeouts + kTimeouts, &timeouts_[at]);
+    std::copy(profile.timeouts, profile.timeouts + kIdleTimeouts, &timeouts_[at]);
     inboundRefreshes_.push_back(config_.policies[profile.policy].inboundRefresh);
   }
   for (const uint32_t mtu : {config_.insideMtu, config_.outsideMtu}) {
