@@ -76,9 +76,6 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   bool permanent = opening.permanent, chosen = true;
   if (opening.inbound != nullptr) {
     e = *opening.inbound;
-    // Making room may have ended the binding that it came to.
-    const Arrival arrival{key.protocol(), e, key.remote(), key.remotePort()};
-    if (!permanent && bindings_.at(arrival).session == kNone) return Reason::NoMapping;
   } else if (bindings_.findPermanent(key, e)) {
     permanent = true;
   } else if (const uint32_t head = liveBinding(key, policyAt(key.inside())); head != kNone) {
