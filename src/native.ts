@@ -153,7 +153,7 @@ export const LAYOUT = {
   headerBytes: 64,
   descriptorBytes: 32,
   sessionFields: 18,
-  counters: 53,
+  counters: 54,
 } as const;
 
 function load(): Addon {

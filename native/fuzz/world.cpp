@@ -417,15 +417,37 @@ void World::judgeState(const Translator& nat, const std::map<uint32_t, Known>& k
   if (result.session != 0 && forwarded) {
     const Session& s = const_cast<Translator&>(nat).sessions()[result.session - 1];
     const Flow out = flowOf(after);
-    const bool outbound = result.direction == Direction::Outbound;
-    const uint32_t inside = outbound ? in.from : out.to, remote = outbound ? out.to : out.from;
+    const bool hairpin = result.direction == Direction::Hairpin;
+    bool outbound = result.direction == Direction::Outbound ||
+                    (hairpin && s.inside == in.from && s.remote == in.to);
+    if (hairpin && hasPorts(in.protocol)) {
+      // Its outbound half has a session, which is named where the inbound half has none.
+      const auto end = [&](uint32_t inside, uint32_t remote, uint16_t port, uint16_t remotePort) {
+        return const_cast<Translator&>(nat).findSession(
+            Key::of(inside, remote, swap16(port), swap16(remotePort), in.protocol));
+      };
+      const uint32_t half = end(in.from, in.to, in.sourcePort, in.destinationPort);
+      require(half != SessionTable::kNone, "hairpinned, and no session outbound");
+      const Session& sent = const_cast<Translator&>(nat).sessions()[half];
+      require(nat.addressOf(sent) == out.from && sent.publicPort == swap16(out.sourcePort),
+              "hairpinned from another endpoint");
+      outbound = result.session == half + 1;
+      const uint32_t other = end(out.to, out.from, out.destinationPort, out.sourcePort);
+      if (outbound && other != SessionTable::kNone && other != half) {
+        const Session& got = const_cast<Translator&>(nat).sessions()[other];
+        require(nat.addressOf(got) != in.to || got.publicPort != swap16(in.destinationPort),
+                "hairpinned past its session inbound");
+      }
+    }
+    const uint32_t inside = outbound ? in.from : out.to;
+    const uint32_t remote = !outbound ? out.from : hairpin ? in.to : out.to;
     const uint32_t own = outbound ? out.from : in.to;
     require(s.protocol == in.protocol && s.inside == inside && nat.addressOf(s) == own,
             "not this session's packet");
     require(s.remote == remote, "another remote's session");
     const uint16_t port = outbound ? out.sourcePort : in.destinationPort;
     // A hairpinned query's identifier changes twice; of a call's packet the id is the receiver's.
-    const bool ports = hasPorts(s.protocol) || (query && result.direction != Direction::Hairpin);
+    const bool ports = hasPorts(s.protocol) || (query && !hairpin);
     require(!ports || s.publicPort == swap16(port), "not by the session's port");
   }
   const bool mapped = hasPorts(in.protocol) && in.protocol != kSctp;

@@ -53,17 +53,23 @@ bool Bindings::reserve() {
   return true;
 }
 
+const Forward* Bindings::sctpForward(uint8_t protocol, PublicEndpoint e) const {
+  for (const Forward& f : sctpForwards_) {
+    if (f.protocol == protocol && f.outsidePort == e.port &&
+        f.outside == addresses_[e.address].address) {
+      return &f;
+    }
+  }
+  return nullptr;
+}
+
 Bindings::Entry Bindings::at(const Arrival& arrival) {
   Entry entry;
   const uint32_t space = portSpace(arrival.protocol);
   if (space == kNoPortSpace || (arrival.protocol == kGre && arrival.to.port == 0)) {
     const Behaviour kind = hasPorts(arrival.protocol) ? Behaviour::AddressAndPortDependent
                                                       : Behaviour::AddressDependent;
-    for (const Forward& f : sctpForwards_) {
-      const bool here = f.protocol == arrival.protocol && f.outsidePort == arrival.to.port &&
-                        f.outside == addresses_[arrival.to.address].address;
-      if (here) entry.forward = &f;
-    }
+    entry.forward = sctpForward(arrival.protocol, arrival.to);
     if (entry.forward == nullptr) entry.session = findShared(arrival, kind);
     return entry;
   }
@@ -193,6 +199,8 @@ bool Bindings::canShare(const BindingWish& wish, PublicEndpoint e) {
                               : PortMap::kShared;
     constexpr uint32_t kKinds = PortMap::kForward | PortMap::kShared | PortMap::kByAddress;
     if ((value & kKinds) != kind) return false;
+  } else if (sctpForward(wish.key.protocol(), e) != nullptr) {
+    return false;
   }
   const Arrival arrival{wish.key.protocol(), e, wish.key.remote(), wish.key.remotePort(), wish.tag};
   return findShared(arrival, mapping) == kNone;

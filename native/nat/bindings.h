@@ -195,6 +195,7 @@ class Bindings {
   uint64_t sharedHash(const Arrival& arrival, Behaviour mapping) const;
   uint64_t sharedHash(uint32_t slot) const;
   uint32_t findShared(const Arrival& arrival, Behaviour mapping) const;
+  const Forward* sctpForward(uint8_t protocol, PublicEndpoint e) const;
   bool begin(uint32_t slot, uint32_t host);
   void end(uint32_t slot, uint32_t host, uint32_t next);
 

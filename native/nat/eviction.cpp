@@ -31,18 +31,19 @@ bool Translator::isAssured(uint32_t slot) const {
 }
 
 bool Translator::makeRoom(const Opening& opening, Reason reason) {
-  if (reason == Reason::SessionLimit) return evictSession();
+  if (reason == Reason::SessionLimit) return evictSession(opening);
   return reason == Reason::PortsExhausted && evictBinding(opening);
 }
 
 /// Evicts the longest idle of a few sessions.
-bool Translator::evictSession() {
+bool Translator::evictSession(const Opening& opening) {
   const uint32_t used = sessions_.used();
   uint32_t oldest = SessionTable::kNone;
   for (uint32_t i = 0; i < kSample && i < used; i++) {
     if (++evictionHand_ >= used) evictionHand_ = 0;
     const Session& s = sessions_[evictionHand_];
-    if (s.protocol == 0 || isAssured(evictionHand_)) continue;
+    const bool needed = evictionHand_ == opening.head || evictionHand_ == opening.outbound;
+    if (s.protocol == 0 || needed || isAssured(evictionHand_)) continue;
     if (oldest == SessionTable::kNone || s.last < sessions_[oldest].last) oldest = evictionHand_;
   }
   if (oldest == SessionTable::kNone) return false;

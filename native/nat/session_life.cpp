@@ -77,10 +77,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   uint32_t head = kNone;
   if (opening.inbound != nullptr) {
     e = *opening.inbound;
-    // Making room may have ended the binding that it came to.
-    const Arrival arrival{key.protocol(), e, key.remote(), key.remotePort()};
-    if (!permanent) head = bindings_.at(arrival).session;
-    if (!permanent && head == kNone) return Reason::NoMapping;
+    head = opening.head;
   } else if (bindings_.findPermanent(key, e)) {
     permanent = true;
   } else if (head = liveBinding(key, policyAt(key.inside())); head != kNone) {

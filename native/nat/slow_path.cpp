@@ -91,7 +91,8 @@ Exempt Translator::exemption(const PacketView& packet, const Parsed& parsed, boo
     const Quoted quoted =
         parseQuoted(packet, parsed, config_.verifyHeaderChecksum, config_.protocols);
     const Parsed& q = quoted.parsed;
-    if (quoted.usable) {
+    // An error goes to the sender of what it quotes (RFC 792), or else it is about nothing of his.
+    if (quoted.usable && q.source == parsed.destination) {
       return exemptions_.judge(outbound ? q.source : q.destination, q.protocol,
                                outbound ? q.sourcePort : q.destinationPort, true);
     }
@@ -225,6 +226,7 @@ Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, const
   }
   if (route.direction != Direction::Outbound) {
     Leg leg;
+    leg.outbound = outbound;
     const Reason reason = inboundLeg(parsed, route.own, to, segment, leg);
     if (reason != Reason::None) return reason;
     to.destination = leg.inside;
@@ -308,7 +310,7 @@ Reason Translator::permanentLeg(const Parsed& parsed, PublicEndpoint e, const Ke
     return Reason::None;
   }
   if (!mayOpen(parsed.protocol, segment)) return Reason::TcpNoSession;
-  return open({key, kIn, segment, &e, true}, leg.slot);
+  return open({key, kIn, segment, &e, true, nullptr, kNone, leg.outbound}, leg.slot);
 }
 
 Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endpoints& from,
@@ -346,7 +348,7 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
   } else if (clash || inboundRefreshes_[sessions_[head].profile] == 0) {
     return Reason::None;
   }
-  const Reason reason = open({key, kIn, segment, &e, false}, leg.slot);
+  const Reason reason = open({key, kIn, segment, &e, false, nullptr, head, leg.outbound}, leg.slot);
   if (reason == Reason::None && hasAlgs()) {
     endExpected(Key::of(leg.inside, from.source, leg.insidePort, 0, parsed.protocol));
   }

@@ -116,6 +116,7 @@ class Translator {
     uint32_t slot = SessionTable::kNone;  // kNone: by the binding alone
     uint32_t inside = 0;
     uint16_t insidePort = 0;
+    uint32_t outbound = SessionTable::kNone;  // the session of a hairpinned packet's other half
   };
   struct Opening {
     Key key;
@@ -124,6 +125,9 @@ class Translator {
     const PublicEndpoint* inbound;  // the public endpoint it came to, if from outside
     bool permanent;
     const Session* control = nullptr;  // of a session that an ALG expects: what it was read from
+    // Not to be evicted for it: what leads its packet to where it goes.
+    uint32_t head = SessionTable::kNone;      // the first session of the binding that it came to
+    uint32_t outbound = SessionTable::kNone;  // of a hairpinned packet: its other half's session
     const MappingRequest* request = nullptr;  // of what its host asked for
   };
 
@@ -190,7 +194,7 @@ class Translator {
   // eviction.cpp
   bool makeRoom(const Opening& opening, Reason reason);
   bool isAssured(uint32_t slot) const;
-  bool evictSession();
+  bool evictSession(const Opening& opening);
   bool evictBinding(const Opening& opening);
 
   // explicit.cpp

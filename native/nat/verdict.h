@@ -18,6 +18,7 @@ constexpr const char* kDirectionNames[] = {"none", "outbound", "inbound", "hairp
   X(HeaderChecksum, "header-checksum")           /* IPv4 header checksum */    \
   X(Truncated, "truncated")                      /* cut before the ports */    \
   X(NotIpv4, "not-ipv4")                         /* by the unmatched policy */ \
+  X(NoInterface, "no-interface")                 /* of a capture's section */  \
   X(Unmatched, "unmatched")                      /* by the unmatched policy */ \
   X(InvalidSource, "invalid-source")             /* spoofed or unroutable */   \
   X(TtlExpired, "ttl-expired")                   /* RFC 1812, 5.3.1 */         \

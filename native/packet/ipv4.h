@@ -11,6 +11,7 @@
 namespace napt {
 
 enum Protocol : uint8_t {
+  kHopByHop = 0,  // means something in IPv6 only
   kIcmp = 1,
   kIgmp = 2,
   kTcp = 6,
@@ -104,7 +105,10 @@ constexpr uint32_t minimumHeader(uint8_t protocol) {
 /// The protocols that a translator carries.
 class Protocols {
  public:
-  constexpr void add(uint8_t protocol) { bits_[protocol >> 6] |= uint64_t{1} << (protocol & 63); }
+  /// All but 0, which marks what has no protocol: free slots of tables.
+  constexpr void add(uint8_t protocol) {
+    if (protocol != kHopByHop) bits_[protocol >> 6] |= uint64_t{1} << (protocol & 63);
+  }
   constexpr bool has(uint8_t protocol) const {
     return (bits_[protocol >> 6] >> (protocol & 63) & 1) != 0;
   }

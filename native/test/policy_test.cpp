@@ -430,6 +430,54 @@ TEST_CASE("eviction: the port that comes free need not rest") {
   CHECK(nat->stats.sessionsEvicted == 100);
 }
 
+TEST_CASE("eviction: never of the binding that a packet has come to") {
+  Config c = config();
+  c.evict = true;
+  c.sessionLimit = 2;
+  setAll(c.policies[0].filtering, Behaviour::EndpointIndependent);
+  c.policies[0].inboundRefresh = true;
+  auto nat = make(c);
+  const End outside = mapped(*nat, kInside);
+  REQUIRE(mapped(*nat, kNeighbour).port != 0);
+  // Another remote needs a session of its own. The neighbour's makes room, though it is younger.
+  CHECK(delivered(*nat, kOther, outside, kSecond) == kInside);
+  CHECK(nat->stats.sessionsEvicted == 1);
+  // Now both are of this binding, and its first one stays.
+  CHECK(delivered(*nat, remote(9), outside, 2 * kSecond) == kInside);
+  CHECK(nat->stats.sessionsEvicted == 2);
+  CHECK(delivered(*nat, remote(9), outside, 3 * kSecond) == kInside);
+  CHECK(nat->stats.sessionsEvicted == 2);
+
+  c.sessionLimit = 1;
+  nat = make(c);
+  const End only = mapped(*nat, kInside);
+  CHECK(send(*nat, udp(kOther, only), kSecond).reason == Reason::SessionLimit);
+  CHECK(nat->stats.sessionsEvicted == 0);
+  CHECK(delivered(*nat, kRemote, only, kSecond) == kInside);
+}
+
+TEST_CASE("eviction: never of the other half of a hairpinned packet") {
+  Config c = config();
+  c.evict = true;
+  c.sessionLimit = 2;
+  setAll(c.policies[0].filtering, Behaviour::EndpointIndependent);
+  c.policies[0].inboundRefresh = true;
+  auto nat = make(c);
+  const End outside = mapped(*nat, kInside);
+  // It needs a session for each half beside the binding that it goes to: one too many.
+  CHECK(send(*nat, udp(kNeighbour, outside)).reason == Reason::SessionLimit);
+  CHECK(nat->stats.sessionsEvicted == 0);
+  CHECK(nat->findSession(Key::of(kNeighbour.address, outside.address, swap16(kNeighbour.port),
+                                 swap16(outside.port), kUdp)) != SessionTable::kNone);
+  CHECK(delivered(*nat, kRemote, outside) == kInside);
+
+  c.forwards = {{kUdp, kPublic, 80, kInside.address, kInside.port}};
+  c.sessionLimit = 1;
+  nat = make(c);
+  CHECK(send(*nat, udp(kNeighbour, {kPublic, 80})).reason == Reason::SessionLimit);
+  CHECK(nat->stats.sessionsEvicted == 0);
+}
+
 // Exemptions (RFC 6888, REQ-6).
 
 TEST_CASE("exemptions: by prefix, protocol and port, both ways, untouched") {
@@ -475,6 +523,25 @@ TEST_CASE("exemptions: ICMP errors go with the packet that they quote") {
         Reason::Unmatched);
   const Bytes got = udp(remote(9, 80), kInside);
   CHECK(send(*nat, icmpError(kInside.address, remote(9).address, kUnreachable, 3, got)).verdict ==
+        Verdict::Passed);
+}
+
+TEST_CASE("exemptions: an ICMP error about another's packet goes by its own remote") {
+  Config c = config();
+  c.exemptions = {{0xc6336409, 0xffffffff, 0, 0, 65535}};
+  auto nat = make(c);
+  // To a stranger, with the inside host's address, because it quotes an exempt remote's packet?
+  const Bytes got = udp(remote(9), kInside);
+  CHECK(send(*nat, icmpError(kInside.address, remote(10).address, kUnreachable, 3, got)).reason ==
+        Reason::IcmpNoSession);
+  CHECK(send(*nat, icmpError(kInside.address, remote(9).address, kUnreachable, 3, got)).verdict ==
+        Verdict::Passed);
+  // To a host inside, because it quotes what another one sent?
+  const Bytes sent = udp(kInside, remote(9));
+  const uint32_t router = ip(192, 0, 2, 1);
+  CHECK(send(*nat, icmpError(router, kNeighbour.address, kTimeExceeded, 0, sent)).reason ==
+        Reason::Unmatched);
+  CHECK(send(*nat, icmpError(router, kInside.address, kTimeExceeded, 0, sent)).verdict ==
         Verdict::Passed);
 }
 

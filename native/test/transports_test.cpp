@@ -387,3 +387,35 @@ TEST_CASE("GRE and ESP: one inside host for each remote") {
           Verdict::Forwarded);
   }
 }
+
+TEST_CASE("protocol 0 is not carried, even where all others are") {
+  Config c = config();
+  for (int protocol = 0; protocol < 256; protocol++)
+    c.protocols.add(static_cast<uint8_t>(protocol));
+  auto nat = make(c);
+  for (const uint8_t protocol : {uint8_t{1}, uint8_t{2}, uint8_t{255}})
+    CHECK(c.protocols.has(protocol));
+  const Bytes out = ipv4(kHopByHop, kInside.address, kRemote.address, Bytes(24, 0));
+  for (int i = 0; i < 2; i++) CHECK(send(*nat, out).reason == Reason::UnsupportedProtocol);
+  CHECK(nat->stats.sessionsCreated == 0);
+  CHECK(nat->sessions().used() == 0);
+  const Bytes in = ipv4(kHopByHop, kRemote.address, kPublic, Bytes(24, 0));
+  CHECK(send(*nat, in).reason == Reason::UnsupportedProtocol);
+}
+
+TEST_CASE("SCTP: the endpoint of a forward is nobody else's") {
+  Config c = carrying({kSctp});
+  c.forwards = {{kSctp, kPublic, 80, kNeighbour.address, 80}};
+  const End outside{kPublic, 80}, host{kInside.address, 80}, server{kNeighbour.address, 80};
+  auto nat = make(c);
+  // Its port can't be changed, and what came back would go to the forward's host.
+  CHECK(send(*nat, sctp(host, kRemote, 0, kSctpInit, 0x11111111)).reason == Reason::PortsExhausted);
+  CHECK(send(*nat, sctp({host.address, 81}, kRemote, 0, kSctpInit, 1)).verdict ==
+        Verdict::Forwarded);
+  Bytes own = sctp(server, kRemote, 0, kSctpInit, 0x22222222);
+  REQUIRE(run(*nat, own).verdict == Verdict::Forwarded);
+  CHECK(sourceOf(own) == outside);
+  Bytes in = sctp(kOther, outside, 0, kSctpInit, 0x33333333);
+  REQUIRE(run(*nat, in).verdict == Verdict::Forwarded);
+  CHECK(destinationOf(in) == server);
+}

@@ -167,6 +167,7 @@ export function encodeRecordLike(
   packet: Uint8Array,
   seconds: number,
   nanos: number,
+  wireLength = packet.length,
 ): Uint8Array {
   const { format, littleEndian, recordHeaderLength, interfaces } = chunk.section;
   const interfaceId = chunk.interfaceId[index]!;
@@ -176,7 +177,7 @@ export function encodeRecordLike(
     const block = new Uint8Array(length);
     const view = new DataView(block.buffer);
     clock.encode(seconds, nanos);
-    putEnhancedPacket(view, 0, length, interfaceId, clock, packet.length, packet.length, littleEndian);
+    putEnhancedPacket(view, 0, length, interfaceId, clock, packet.length, wireLength, littleEndian);
     block.set(packet, EPB_HEADER);
     return block;
   }
@@ -188,7 +189,7 @@ export function encodeRecordLike(
   view.setUint32(0, seconds, littleEndian);
   view.setUint32(4, Math.floor(nanos / nanosPerUnit), littleEndian);
   view.setUint32(8, packet.length, littleEndian);
-  view.setUint32(12, packet.length, littleEndian);
+  view.setUint32(12, wireLength, littleEndian);
   record.set(packet, recordHeaderLength);
   return record;
 }

@@ -57,9 +57,9 @@ export function mtu() {
 
 /** A time span in seconds, fractions allowed. The bound, 31 years, keeps milliseconds exact. */
 export function seconds() {
-  const most = 1e9;
-  const wanted = wants("a time in seconds", `a number above 0 and at most ${most}, such as 300 or 0.5`);
-  return z.number(wanted).positive(wanted).max(most, wanted);
+  const [least, most] = [0.001, 1e9];
+  const wanted = wants("a time in seconds", `a number from ${least} to ${most}, such as 300 or 0.5`);
+  return z.number(wanted).min(least, wanted).max(most, wanted);
 }
 
 /** A time span in seconds that may be none. */

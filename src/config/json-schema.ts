@@ -19,7 +19,6 @@ export interface JsonSchema {
   maxItems?: number;
   minimum?: number;
   maximum?: number;
-  exclusiveMinimum?: number;
 }
 
 /**

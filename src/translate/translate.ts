@@ -4,6 +4,7 @@
 import type { CaptureChunk } from "../capture/chunk.js";
 import { linkHeaderFor, locateIpv4, replyLinkHeader, SUPPORTED_LINK_TYPES } from "../capture/link.js";
 import { type CaptureDamage, CaptureReader } from "../capture/reader.js";
+import type { CaptureSection } from "../capture/section.js";
 import type { ByteSink } from "../capture/sink.js";
 import type { ByteSource } from "../capture/source.js";
 import { encodeRecordLike, type RecordSample } from "../capture/writer.js";
@@ -119,6 +120,13 @@ class Translation {
   readonly #unknownLinks = new Set<number>();
   #insertions: Insertion[] = [];
   #lateInsertions: Uint8Array[] = [];
+  /** Where the output is: its section, how many of whose interfaces stand before the records from `#looked` on. */
+  #section: CaptureSection | null = null;
+  #declared = 0;
+  #looked = 0;
+  /** Packets of the NAT's that found no interface where they came out: those of the capture, and its own. */
+  #lost = 0;
+  #lostOwn = 0;
   #firstSeconds: number | null = null;
   #base = 0;
   #notIpv4 = 0;
@@ -139,11 +147,15 @@ class Translation {
   async run(chunk: CaptureChunk): Promise<void> {
     const { count } = chunk;
     this.#insertions = [];
+    if (chunk.section !== this.#section) this.#declared = 0;
+    this.#section = chunk.section;
+    this.#looked = 0;
     for (let i = 0; i < count; i++) this.#add(chunk, i);
     this.#translate(chunk);
     await this.#write(chunk);
     if (this.#both?.full) await this.#both.flush();
     this.packets += count;
+    this.#declared = chunk.section.interfaces.length;
   }
 
   /** Brings the capture's last moment about, and writes what that puts out. */
@@ -157,18 +169,22 @@ class Translation {
   }
 
   report(seconds: number): TranslateReport {
-    const { packets, drops, sessions } = this.#nat.stats;
+    const { packets, drops: refusedByNat, sessions } = this.#nat.stats;
     const passed = packets.passed + (this.#passUnmatched ? this.#notIpv4 : 0);
-    const refused = this.#passUnmatched ? 0 : this.#notIpv4;
+    const drops: TranslateReport["drops"] = {
+      ...(this.#notIpv4 > 0 && !this.#passUnmatched && { "not-ipv4": this.#notIpv4 }),
+      ...(this.#lost > 0 && { "no-interface": this.#lost }),
+      ...refusedByNat,
+    };
     return {
       packets: {
         in: this.packets,
         out: this.#written,
         passed,
         held: packets.held,
-        originated: packets.originated,
+        originated: packets.originated - this.#lostOwn,
       },
-      drops: refused > 0 ? { "not-ipv4": refused, ...drops } : drops,
+      drops,
       sessions: {
         created: sessions.created,
         expired: sessions.expired,
@@ -253,6 +269,7 @@ class Translation {
         sample: sampleOf(chunk, i, at),
         captured,
         ipLength: ipLengthAt(chunk.bytes, at, chunk.dataStart[i]! + captured),
+        wireLength: chunk.wireLength[i]!,
         seconds: chunk.timeSeconds[i]!,
         nanos: chunk.timeNanos[i]!,
       });
@@ -269,39 +286,67 @@ class Translation {
     for (const packet of this.#nat.take()) {
       // Put out by time alone: behind what came before it.
       if (packet.cause !== 0) after = packet.cause - this.packets - 1;
-      const record = this.#recordOf(packet);
+      const record = this.#recordOf(packet, chunk, after);
       this.#both?.emitted(packet, record?.both ?? null);
       if (record === null) continue;
       // A packet in pieces counts once.
       if (packet.kind === "fragment" && !released.has(packet.tag)) {
         released.add(packet.tag);
-        this.#written++;
-        this.#bytesOut += record.captured;
+        if (record.bytes === null) this.#lost++;
+        else this.#written++;
+        if (record.bytes !== null) this.#bytesOut += record.captured;
       }
+      if (record.bytes === null) continue;
       if (chunk === null) this.#lateInsertions.push(record.bytes);
       else this.#insertions.push({ after, record: record.bytes });
     }
     for (const tag of released) this.#held.delete(tag); // all pieces of a packet come at once
   }
 
-  /** The record that a packet of the NAT's becomes; null if it is only word of a loss. */
-  #recordOf(packet: EmittedPacket): EmittedRecord | null {
+  /** The record that a packet of the NAT's becomes behind a record; null if it is only word of a loss. */
+  #recordOf(packet: EmittedPacket, chunk: CaptureChunk | null, after: number): EmittedRecord | null {
     if (packet.kind === "icmp") {
       const sample = this.#samples.get(packet.tag);
-      if (sample === undefined) return null;
+      if (sample === undefined) {
+        this.#lostOwn++;
+        return null;
+      }
       const frame = replyFrame(sample, packet.packet);
       const { seconds, nanos } = this.#timeOf(packet.at);
-      return emittedRecord(sample, frame, frame.length, seconds, nanos);
+      const here = this.#sampleHere(sample, chunk, after);
+      if (here === null) this.#lostOwn++;
+      return emittedRecord(sample, here, { frame, captured: frame.length, seconds, nanos });
     }
     const held = this.#held.get(packet.tag);
     if (packet.kind === "discarded") this.#held.delete(packet.tag);
     if (packet.kind === "discarded" || held === undefined) return null;
-    const { record, sample, captured, ipLength, seconds, nanos } = held;
+    const { record, sample, captured, ipLength } = held;
+    const here = this.#sampleHere(sample, chunk, after);
     if (packet.packet.length < ipLength) {
-      return emittedRecord(sample, pieceFrame(sample, packet.packet), captured, seconds, nanos);
+      return emittedRecord(sample, here, { ...held, frame: pieceFrame(sample, packet.packet) });
     }
     record.set(packet.packet, sample.linkStart + sample.ipOffset);
-    return { bytes: record, captured, both: null };
+    if (here === sample.record) return { bytes: record, captured, both: null };
+    const frame = record.subarray(sample.linkStart, sample.linkStart + captured);
+    return { ...emittedRecord(sample, here, { ...held, frame }, held.wireLength), both: null };
+  }
+
+  /**
+   * What a packet that comes out behind a record is written like. If another section of the capture has begun there,
+   * that is its first interface of the packet's link type, of those that it has declared by then; null if none.
+   */
+  #sampleHere(
+    { record, linkType }: LinkSample,
+    chunk: CaptureChunk | null,
+    after: number,
+  ): RecordSample | null {
+    const section = this.#section!;
+    if (record.section === section) return record;
+    for (; chunk !== null && this.#looked < chunk.count && this.#looked <= after; this.#looked++) {
+      this.#declared = Math.max(this.#declared, chunk.interfaceId[this.#looked]! + 1);
+    }
+    const id = section.interfaces.findIndex((one, i) => i < this.#declared && one.linkType === linkType);
+    return id === -1 ? null : { ...record, section, interfaceId: Uint32Array.of(id) };
   }
 
   #timeOf(at: number): { seconds: number; nanos: number } {
@@ -342,7 +387,8 @@ class Translation {
 
 /** A packet of the NAT's as a record of the output, and as a frame for the capture of both sides. */
 interface EmittedRecord {
-  readonly bytes: Uint8Array;
+  /** Null where no interface takes it. */
+  readonly bytes: Uint8Array | null;
   readonly captured: number;
   readonly both: { frame: Uint8Array; linkType: number; seconds: number; nanos: number } | null;
 }
@@ -354,6 +400,7 @@ interface HeldRecord {
   readonly captured: number;
   /** Bytes of the packet that are there; a piece of it has fewer. */
   readonly ipLength: number;
+  readonly wireLength: number;
   readonly seconds: number;
   readonly nanos: number;
 }
@@ -372,14 +419,22 @@ function ipLengthAt(bytes: Uint8Array, at: number, end: number): number {
   return total === 0 ? end - at : Math.min(total, end - at);
 }
 
+interface EmittedFrame {
+  readonly frame: Uint8Array;
+  /** Bytes of the record that it stands for. */
+  readonly captured: number;
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+/** A frame as a record like `here`, if there is one to be like. */
 function emittedRecord(
-  { record, linkType }: LinkSample,
-  frame: Uint8Array,
-  captured: number,
-  seconds: number,
-  nanos: number,
+  { linkType }: LinkSample,
+  here: RecordSample | null,
+  { frame, captured, seconds, nanos }: EmittedFrame,
+  wireLength = frame.length,
 ): EmittedRecord {
-  const bytes = encodeRecordLike(record, 0, frame, seconds, nanos);
+  const bytes = here === null ? null : encodeRecordLike(here, 0, frame, seconds, nanos, wireLength);
   return { bytes, captured, both: { frame, linkType, seconds, nanos } };
 }
 

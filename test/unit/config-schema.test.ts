@@ -38,7 +38,6 @@ function accepts(schema: JsonSchema, value: unknown): boolean {
       maxItems: (most) => (value as unknown[]).length <= most,
       minimum: (least) => (value as number) >= least,
       maximum: (most) => (value as number) <= most,
-      exclusiveMinimum: (bound) => (value as number) > bound,
     };
   if (schema.type && !checks.type(schema.type)) return false;
   return Object.entries(schema).every(([keyword, operand]) => {
@@ -92,6 +91,8 @@ describe("the JSON Schema", () => {
     [{ outside: [{ address: "1.1.1.1", prots: "1-9" }] }, false],
     [{ forwards: [{ protocol: "icmp", outside: "1.1.1.1:53", inside: "192.168.226.1:53" }] }, false],
     [{ timeouts: { udp: 0 } }, false],
+    [{ timeouts: { udp: 0.0009 } }, false],
+    [{ timeouts: { udp: 0.001 } }, true],
     [{ timeouts: { tcp: 1 } }, false],
     [{ limits: { fragments: 65537 } }, false],
     [{ hairpinning: "true" }, false],

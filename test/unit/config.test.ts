@@ -65,8 +65,8 @@ describe("a right config", () => {
     ],
     [
       "timeouts of parts of a second",
-      { timeouts: { udp: 0.5, fragment: 1e9 } },
-      { timeouts: { ...defaults.timeouts, udp: 0.5, fragment: 1e9 } },
+      { timeouts: { udp: 0.5, icmp: 0.001, fragment: 1e9 } },
+      { timeouts: { ...defaults.timeouts, udp: 0.5, icmp: 0.001, fragment: 1e9 } },
     ],
     [
       "limits",
@@ -300,7 +300,7 @@ describe("a wrong config", () => {
       { static: [{ outside: "1.1.1.1", inside: "192.168.226.0/24" }] },
       ["static[0].inside"],
     ],
-    ...[0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e10, "300", null].map(
+    ...[0, -1, 1e-10, 0.0009, Number.NaN, Number.POSITIVE_INFINITY, 1e10, "300", null].map(
       (udp): [string, object, [string, ...string[]]] => [
         `a timeout of ${JSON.stringify(udp)} (${udp})`,
         { timeouts: { udp } },
@@ -314,7 +314,7 @@ describe("a wrong config", () => {
       (key): [string, object, [string, ...string[]]] => [
         key,
         { timeouts: { [key]: 0 } },
-        [`timeouts.${key}`, "0 is not"],
+        [`timeouts.${key}`, "0 is not a time in seconds; give a number from 0.001 to 1000000000"],
       ],
     ),
     ["sessions", { limits: { sessions: -1 } }, ["limits.sessions", "-1 is not a count"]],

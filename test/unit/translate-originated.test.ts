@@ -11,6 +11,14 @@ import { PcapngWriter, PcapWriter } from "../../src/capture/writer.js";
 import { Nat, type NatConfig } from "../../src/index.js";
 import { translateCapture } from "../../src/translate/translate.js";
 import {
+  concat,
+  enhancedBlock,
+  interfaceBlock,
+  memorySource,
+  readAll,
+  sectionBlock,
+} from "../support/capture-build.js";
+import {
   decode,
   fragments,
   reassemble,
@@ -265,5 +273,133 @@ describe("translate puts in", () => {
     assert.equal(late.report.packets.held, 0);
     assert.deepEqual(late.report.drops, { "fragment-timeout": 1 });
     assert.equal(late.report.packets.in, late.report.packets.out + 1);
+  });
+});
+
+describe("what comes out in another section of a pcapng", () => {
+  const [ETHERNET, RAW] = [1, 101];
+  const whole = udp({
+    src: "192.168.226.135:4000",
+    dst: "198.51.100.7:53",
+    payload: new Uint8Array(64),
+    id: 9,
+  });
+  const [first, second] = fragments(whole, [32]).map((piece) => frame(0, piece).bytes) as [
+    Uint8Array,
+    Uint8Array,
+  ];
+  const syn = frame(0, tcp({ src: "198.51.100.9:99", dst: "203.0.113.1:5000", flags: "S" }), false).bytes;
+
+  /** A section of packets on interfaces: link types (microseconds, or 10^-resolution), then times and frames. */
+  function section(
+    little: boolean,
+    interfaces: { linkType: number; tsresol?: number }[],
+    packets: [id: number, seconds: number, bytes: Uint8Array, wire?: number][],
+  ): Uint8Array {
+    return concat(
+      sectionBlock(little),
+      ...interfaces.map((one) => interfaceBlock(little, one)),
+      ...packets.map(([id, seconds, bytes, wire]) => {
+        const units = 10n ** BigInt(interfaces[id]!.tsresol ?? 6);
+        return enhancedBlock(little, id, BigInt(seconds) * units, bytes, wire ?? bytes.length);
+      }),
+    );
+  }
+
+  async function translated(...sections: Uint8Array[]) {
+    const parts: Uint8Array[] = [];
+    using nat = new Nat(CONFIG, { seed: 1 });
+    const { report, damage } = await translateCapture({
+      nat,
+      source: memorySource(concat(...sections)),
+      openOutput: async () => ({
+        write: async (bytes) => void parts.push(bytes.slice()),
+        close: async () => {},
+        abort: async () => {},
+      }),
+    });
+    assert.equal(damage, null);
+    const { records, damage: bad } = await readAll(memorySource(concat(...parts)));
+    assert.equal(bad, null);
+    const { in: came, out, held } = report.packets;
+    const dropped = Object.values(report.drops).reduce((sum, count) => sum + count, 0);
+    assert.equal(came, out + held + dropped);
+    return { report, records };
+  }
+
+  for (const [from, to] of [
+    [true, false],
+    [false, true],
+    [true, true],
+  ] as const) {
+    const order = `${from ? "little" : "big"} to ${to ? "little" : "big"} endian`;
+    test(`is written in that section's way, on an interface of its link type (${order})`, async () => {
+      const { report, records } = await translated(
+        section(from, [{ linkType: ETHERNET }], [[0, 10, second, second.length + 7]]),
+        section(
+          to,
+          [{ linkType: RAW }, { linkType: ETHERNET, tsresol: 9 }],
+          [
+            [0, 10, whole],
+            [1, 11, first],
+          ],
+        ),
+      );
+      assert.deepEqual(report.packets, { in: 3, out: 3, passed: 0, held: 0, originated: 0 });
+      assert.deepEqual(
+        records.map(({ interfaceId, seconds, data }) => [interfaceId, seconds, data.length]),
+        [
+          [0, 10, whole.length],
+          [1, 11, first.length],
+          [1, 10, second.length],
+        ],
+      );
+      assert.equal(records[2]!.wireLength, second.length + 7);
+      const pieces = records.slice(1).map(({ data }) => data.subarray(14));
+      assert.equal(decode(reassemble(pieces)!).src, "203.0.113.1");
+      const bytes = records.reduce((sum, { data }) => sum + data.length, 0);
+      assert.equal(report.bytes.out, bytes);
+    });
+  }
+
+  test("is dropped where the section has no such interface", async () => {
+    const raw = [{ linkType: RAW }];
+    const { report, records } = await translated(
+      section(true, [{ linkType: ETHERNET }], [[0, 10, second]]),
+      section(false, raw, [[0, 11, first.subarray(14)]]),
+    );
+    assert.deepEqual(report.packets, { in: 2, out: 1, passed: 0, held: 0, originated: 0 });
+    assert.deepEqual(report.drops, { "no-interface": 1 });
+    assert.equal(records.length, 1);
+  });
+
+  test("is dropped where the section has such an interface only later", async () => {
+    const late = section(false, [{ linkType: RAW }], [[0, 11, first.subarray(14)]]);
+    const { report, records } = await translated(
+      section(true, [{ linkType: ETHERNET }], [[0, 10, second]]),
+      concat(
+        late,
+        interfaceBlock(false, { linkType: ETHERNET }),
+        enhancedBlock(false, 1, 12_000_000n, frame(0, question()).bytes),
+      ),
+    );
+    assert.deepEqual(report.drops, { "no-interface": 1 });
+    assert.deepEqual(
+      records.map(({ interfaceId }) => interfaceId),
+      [0, 1],
+    );
+  });
+
+  test("is the answer to an unsolicited SYN, if there is an interface for it", async () => {
+    const sent = section(true, [{ linkType: ETHERNET }], [[0, 10, syn]]);
+    const there = await translated(sent, section(false, [{ linkType: ETHERNET, tsresol: 9 }], []));
+    assert.equal(there.report.packets.originated, 1);
+    assert.deepEqual(
+      there.records.map(({ interfaceId, seconds }) => [interfaceId, seconds]),
+      [[0, 16]],
+    );
+    const none = await translated(sent, section(false, [], []));
+    assert.equal(none.report.packets.originated, 0);
+    assert.equal(none.records.length, 0);
   });
 });
