@@ -32,7 +32,7 @@ enum class Op : uint8_t {
   Raw,          // the bytes of the next steps as a packet
   Wait,
   Sweep,
-  Delete,  // a session
+  Delete,  // a session; or what is asked for explicitly
   Flush,
   Take,
   Reconfigure,

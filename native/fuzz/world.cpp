@@ -83,7 +83,11 @@ void World::step(const Step& step) {
       break;
     }
     case Op::Delete:
-      remove(step);
+      if (step.where < 128) {
+        remove(step);
+      } else {
+        ask(step);
+      }
       break;
     case Op::Flush:
       nat_->flush();
@@ -305,6 +309,56 @@ void World::remove(const Step& step) {
   if (twin_ != nullptr) twin_->deleteSession(slot);
 }
 
+/// An explicit mapping is asked for, or given back; or a session's life.
+void World::ask(const Step& step) {
+  MappingRequest wish{};
+  wish.protocol = protocolOf(step);
+  wish.inside = addressOf(step.from, Group::Inside);
+  wish.insidePort = swap16(portOf(step.sourcePort));
+  wish.lifetime = kWaits[step.back % 16];
+  if ((step.flags & 1) != 0) wish.outside = addressOf(step.to, Group::Public);
+  if ((step.flags & 2) != 0) wish.outsidePort = portOf(step.destinationPort);
+  wish.exact = (step.flags & 4) != 0;
+  wish.filters = step.size % 3;
+  for (uint32_t i = 0; i < wish.filters; i++) {
+    const uint32_t mask = swap32(0xffffffff << step.extra % 32);
+    wish.filter[i] = {addressOf(static_cast<uint8_t>(step.value + i), Group::Remote), mask,
+                      swap16(i == 0 ? uint16_t{0} : portOf(step.window))};
+  }
+  const uint32_t remote = addressOf(step.value, Group::Remote);
+  const auto put = [&](Translator& nat) {
+    Granted granted{};
+    if (step.where % 4 == 0) {
+      const bool gone = nat.unmap(wish.protocol, wish.inside, wish.insidePort);
+      granted.reason = gone ? Reason::None : Reason::NoMapping;
+      return granted;
+    }
+    if (step.where % 4 == 1) {
+      granted = nat.keep(wish, remote, swap16(portOf(step.window)), now_);
+    } else {
+      granted = nat.map(wish, now_);
+      const Granted is = nat.findMapping(wish.protocol, wish.inside, wish.insidePort);
+      require(granted.reason != Reason::None || is.outsidePort == granted.outsidePort,
+              "granted, but not there");
+    }
+    if (granted.reason == Reason::None && !granted.permanent) {
+      const uint64_t least = std::max(now_, nat.now()) + wish.lifetime;
+      require(granted.until >= least, "granted for less");
+    }
+    return granted;
+  };
+  const Granted mine = put(*nat_);
+  if (trace_) {
+    std::printf("ask %u: %s, port %u\n", step.where % 4,
+                kReasonNames[static_cast<size_t>(mine.reason)], mine.outsidePort);
+  }
+  if (twin_ == nullptr) return;
+  const Granted other = put(*twin_);
+  require(mine.reason == other.reason && mine.outside == other.outside &&
+              mine.outsidePort == other.outsidePort && mine.until == other.until,
+          "the twins grant differently");
+}
+
 /// Changes a few bytes of the header, and goes on with the config that they choose.
 void World::reconfigure(const Step& step) {
   // What was made by the old config is judged by it.
@@ -479,13 +533,19 @@ void World::judgeFilter(const Translator& nat, const std::map<uint32_t, Known>& 
     const Behaviour filtering = policy.filtering[portSpace(s.protocol)];
     const bool address = s.remote == in.from;
     const bool port = query || s.remotePort == swap16(in.sourcePort) || (s.flags & kExpected) != 0;
-    if (policy.overloading && mapping != Behaviour::EndpointIndependent) {
+    const bool open = (s.flags & kExplicit) != 0;
+    if (policy.overloading && mapping != Behaviour::EndpointIndependent && !open) {
       // The endpoint is its binding's only for the binding's own remotes.
       shared = true;
       if (!address || (mapping == Behaviour::AddressAndPortDependent && !port)) continue;
     }
     owned = true;
-    admitted = admitted || filtering == Behaviour::EndpointIndependent ||
+    for (uint32_t i = 0; isAnchor(s) && i < s.state; i++) {
+      const RemoteFilter filter{s.end[i], s.edge[i], s.window[i]};
+      admitted = admitted || filter.admits(in.from, swap16(in.sourcePort));
+    }
+    admitted = admitted || (isAnchor(s) && s.state == 0) ||
+               filtering == Behaviour::EndpointIndependent ||
                (address && (filtering == Behaviour::AddressDependent || port));
     if (!forwarded) continue;
     const Flow out = flowOf(after);

@@ -46,6 +46,7 @@ class World {
   void runBatch();
   void wait(const Step& step);
   void remove(const Step& step);
+  void ask(const Step& step);
   void reconfigure(const Step& step);
   void take(Translator& nat, std::map<uint32_t, Packet>& held);
   void end();
