@@ -19,6 +19,7 @@ enum SessionFlag : uint8_t {
   kPermanent = 16,   // its binding is configured: a forward or a 1:1 mapping
   kExpected = 32,    // holds a port for a connection that an ALG has read of
   kWatched = 64,     // an ALG reads it
+  kVisitor = 128,    // its first packet came from outside
 };
 
 /// Index of what is kept for each direction.

@@ -334,8 +334,8 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
     const PublicEndpoint own = endpointOf(sessions_[leg.slot]);
     if (own.address == e.address && own.port == e.port) return Reason::None;
   }
-  const auto live = [this](uint32_t at) { return isLive(at); };
-  if (!bindings_.admits(head, from.source, live)) return Reason::Filtered;
+  const auto counts = [this](uint32_t at) { return isLive(at) && isTaken(sessions_[at]); };
+  if (!bindings_.admits(head, from.source, counts)) return Reason::Filtered;
   // With endpoint-dependent mapping the remote may have a session through another port: then, and
   // for UDP and ICMP always, the binding alone translates. No session is made by what the remote
   // sends, so it neither fills the table nor keeps the binding alive (RFC 4787, REQ-6).

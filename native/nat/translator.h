@@ -146,6 +146,7 @@ class Translator {
   void mark(Session& s, bool permanent) const;
   uint8_t profileOf(uint32_t inside, uint8_t protocol, uint16_t remotePort) const;
   bool track(uint32_t slot, Side side, const Segment& segment);
+  bool isTaken(const Session& s) const;
   void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
   uint32_t lookup(const Key& key);
   uint32_t liveHead(const Arrival& arrival);
