@@ -344,9 +344,10 @@ void Audit::hosts() {
 void Audit::host(uint32_t slot, const std::set<uint32_t>& slots) {
   const Host& host = bindings_.hosts[slot];
   const Policy& policy = config_.policies[host.policy];
-  uint32_t pooled = 0, ports[4] = {};
+  uint32_t pooled = 0, visitors = 0, ports[4] = {};
   for (const uint32_t at : slots) {
     const Session& s = nat_.sessions_[at];
+    if ((s.flags & kVisitor) != 0) visitors++;
     if ((s.flags & kPermanent) != 0) continue;
     pooled++;
     // An ALG's connections come to the public address of their control connection.
@@ -358,6 +359,7 @@ void Audit::host(uint32_t slot, const std::set<uint32_t>& slots) {
   }
   require(host.sessions == slots.size(), "host: sessions", host.sessions, slots.size());
   require(host.pooled == pooled, "host: pooled", host.pooled, pooled);
+  require(host.visitors == visitors, "host: visitors", host.visitors, visitors);
   require(host.policy == nat_.inside_.policyOf(host.address), "host: policy", host.policy);
   if (config_.deterministic.portsPerHost == 0) {
     require(host.isPaired == (policy.pooling != Pooling::Arbitrary && pooled != 0),

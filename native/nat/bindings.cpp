@@ -395,7 +395,8 @@ bool Bindings::attach(uint32_t slot, uint32_t host) {
     head = findShared({s.protocol, e, s.remote, s.remotePort}, Behaviour::AddressDependent);
   }
   const bool permits = needsPermits(s);
-  if (permits && !permits_.add(s.protocol, e, s.remote, slot)) return false;
+  const bool own = (s.flags & kVisitor) == 0;
+  if (permits && !permits_.add(s.protocol, e, s.remote, slot, own)) return false;
   if (head == kNone) {
     if (begin(slot, host)) return true;
     if (permits) permits_.remove(s.protocol, e, s.remote);
@@ -554,12 +555,14 @@ void Bindings::unpair(Host& host) {
 void Bindings::sessionBegan(uint32_t slot, const Session& session) {
   Host& host = hosts[slot];
   host.sessions++;
+  if ((session.flags & kVisitor) != 0) host.visitors++;
   if ((session.flags & kPermanent) == 0) host.pooled++;
 }
 
 void Bindings::sessionEnded(uint32_t slot, const Session& session) {
   Host& host = hosts[slot];
   host.sessions--;
+  if ((session.flags & kVisitor) != 0) host.visitors--;
   if ((session.flags & kPermanent) == 0) host.pooled--;
   releaseIdle(slot);
 }

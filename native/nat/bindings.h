@@ -85,8 +85,11 @@ class Bindings {
 
   /// The slot of an inside host, made when it is new; kNone when there is no room.
   uint32_t obtainHost(uint32_t inside);
-  /// Whether the host's quota has room for one more session, or for one more binding.
-  bool mayOpen(uint32_t host) const { return withinLimit(hosts[host]); }
+  /// Whether the host's quota has room for one more session, or for one more binding. Sessions
+  /// begun from outside have a quota of their own, or outsiders could use up the host's.
+  bool mayOpen(uint32_t host, bool fromOutside) const {
+    return withinLimit(hosts[host], fromOutside);
+  }
   bool mayBind(uint32_t host, uint8_t protocol);
   /// Whether it may open one more now, and that it did.
   bool withinRate(uint32_t host);
@@ -106,15 +109,16 @@ class Bindings {
   const Policy& explicitPolicy(uint8_t policy) const { return explicitPolicies_[policy]; }
 
   /// Whether the filtering behaviour lets a remote in that has no session with the binding of
-  /// `head`; `isLive(slot)` tells a session from one that is due.
-  template <class IsLive>
-  bool admits(uint32_t head, uint32_t remote, IsLive isLive) {
+  /// `head`; `counts(slot)` tells sessions of the inside host from those that are due, and from
+  /// what outsiders do alone: that holds no binding, and permits nobody.
+  template <class Counts>
+  bool admits(uint32_t head, uint32_t remote, Counts counts) {
     const Session& first = sessions_[head];
     switch (filteringOf(first.protocol, policyOf(first))) {
       case Behaviour::EndpointIndependent:
-        return true;
+        return findInList(head, counts) != kNone;
       case Behaviour::AddressAndPortDependent:
-        return isExpected(first, remote, isLive);
+        return isExpected(first, remote, counts);
       case Behaviour::AddressDependent:
         break;
     }
@@ -125,19 +129,14 @@ class Bindings {
     const auto stands = [&](uint32_t slot) {
       const Session& s = sessions_[slot];
       return s.protocol == protocol && s.remote == remote && s.address == e.address &&
-             s.publicPort == swap16(e.port) && isLive(slot);
+             s.publicPort == swap16(e.port) && counts(slot);
     };
     if (stands(*witness)) return true;
-    // It has ended; another session of the binding may stand for it. Bounded, as a remote asks.
-    uint32_t budget = 256;
-    for (uint32_t at = head + 1; at != 0 && budget != 0; budget--) {
-      if (stands(at - 1)) {
-        *witness = at - 1;
-        return true;
-      }
-      at = sessions_.links(at - 1).bindingNext;
-    }
-    return false;
+    // It has ended; another session of the binding may stand for it.
+    const uint32_t other = findInList(head, stands);
+    if (other == kNone) return false;
+    *witness = other;
+    return true;
   }
 
   /// Eviction: frees the port that has rested longest, if any.
@@ -175,9 +174,19 @@ class Bindings {
   bool needsPermits(const Session& s) const {
     return filteringOf(s.protocol, policyOf(s)) == Behaviour::AddressDependent;
   }
-  bool withinLimit(const Host& host) const {
+  bool withinLimit(const Host& host, bool fromOutside) const {
     const uint32_t limit = config_.policies[host.policy].sessionLimit;
-    return limit == 0 || host.sessions < limit;
+    return limit == 0 || (fromOutside ? host.visitors : host.sessions - host.visitors) < limit;
+  }
+  /// The first session of a binding that `suits`, or kNone. Bounded, as a remote asks.
+  template <class Suits>
+  uint32_t findInList(uint32_t head, Suits suits) const {
+    uint32_t budget = 256;
+    for (uint32_t at = head + 1; at != 0 && budget != 0; budget--) {
+      if (suits(at - 1)) return at - 1;
+      at = sessions_.links(at - 1).bindingNext;
+    }
+    return kNone;
   }
   /// A port that an ALG has read of is open for the remote address that it was told to.
   template <class IsLive>

@@ -7,6 +7,8 @@ enum DccpBit : uint8_t { kSpokeOut = 1, kSpokeIn = 2, kEnding = 4 };
 constexpr uint8_t kBoth = kSpokeOut | kSpokeIn;
 }  // namespace
 
+bool isTakenDccp(const Session& s) { return (s.state & kSpokeOut) != 0; }
+
 bool trackDccp(Session& s, Side side, const Segment& segment) {
   if (!segment.known) return true;  // cut before the type
   const bool wasOpen = s.timeout == Timeout::DccpEstablished;

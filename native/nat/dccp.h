@@ -21,6 +21,9 @@ enum DccpType : uint8_t {
   kDccpListen = 10,
 };
 
+/// Whether the inside host has answered a connection that was begun from outside.
+bool isTakenDccp(const Session& s);
+
 /// Runs one packet of a session through the state machine. True when it restarts the idle time.
 bool trackDccp(Session& s, Side side, const Segment& segment);
 

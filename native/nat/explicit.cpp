@@ -176,7 +176,8 @@ bool Translator::mayEnter(uint32_t head, uint32_t remote, uint16_t remotePort) {
     const uint32_t anchor = explicitMapping(s.inside, s.insidePort, s.protocol);
     if (anchor != kNone && admits(sessions_[anchor], remote, remotePort)) return true;
   }
-  return bindings_.admits(head, remote, [this](uint32_t at) { return isLive(at); });
+  const auto counts = [this](uint32_t at) { return isLive(at) && isTaken(sessions_[at]); };
+  return bindings_.admits(head, remote, counts);
 }
 
 /// Marks all sessions of a binding. Its mapping was endpoint-independent, and so stays as it was.

@@ -101,6 +101,7 @@ void Translator::release(uint32_t link, const Datagram& datagram) {
     stats.packetsPassed++;
   } else {
     rewriteHeader(packet, datagram.to, config_.decrementTtl);
+    stats.byProtocol[std::min(portSpace(packet.data[kIpProtocol]), 3u)]++;
   }
   StoredPacket& stored = store_[link];
   const uint32_t mtu = passed ? 0 : pieceMtu(packet, datagram.toInside);

@@ -10,6 +10,7 @@ namespace napt {
 struct Host {
   uint32_t address;   // network order
   uint32_t sessions;  // 0: the slot is free
+  uint32_t visitors;  // of them begun from outside
   uint32_t pooled;    // of them through ports of the pool; with none the pairing ends
   uint32_t blocks;    // its newest port block plus one; of a free slot: the next free one
   uint16_t paired;    // the public address, if `isPaired`

@@ -43,10 +43,20 @@ uint32_t buildError(uint8_t* out, uint32_t source, uint32_t destination, uint8_t
 }
 }  // namespace
 
+/// The address that an error about a packet is sent from (RFC 1812, 4.3.2.4; RFC 5508, REQ-5c): the
+/// pool's first, or where there is no pool, the 1:1 address that was sent to, or that sent.
+uint32_t Translator::errorSource(uint32_t source, uint32_t destination) const {
+  if (addresses_.pool() != 0) return addresses_[0].address;
+  if (addresses_.find(destination) != PublicAddresses::kNone) return destination;
+  PublicEndpoint e{};
+  const bool mapped = bindings_.findPermanent(Key::of(source, destination, 0, 0, kIcmp), e);
+  return addresses_[mapped ? e.address : 0].address;
+}
+
 void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_t type,
                            uint8_t code, bool toInside, uint32_t tag, uint32_t mtu) {
   if (!config_.icmpErrors || parsed.kind == Kind::IcmpError || parsed.kind == Kind::Fragment ||
-      isUnroutable(parsed.source) || addresses_.pool() == 0) {
+      isUnroutable(parsed.source)) {
     return;
   }
   RateLimit& limit = icmpErrors_[toInside ? 1 : 0];
@@ -55,8 +65,9 @@ void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_
   if (link == 0) return;
   limit.count(config_.icmpErrorRate, now_);
   StoredPacket& stored = store_[link];
-  stored.length = buildError(store_.bytes(link), addresses_[0].address, parsed.source,
-                             cause.data[kIpTos], type, code, mtu, cause.data, parsed.end);
+  stored.length =
+      buildError(store_.bytes(link), errorSource(parsed.source, parsed.destination), parsed.source,
+                 cause.data[kIpTos], type, code, mtu, cause.data, parsed.end);
   stored.wire = stored.length;
   stored.tag = tag;
   stored.cause = tag;
@@ -105,8 +116,9 @@ void Translator::answerUnsolicited(uint64_t until) {
       continue;
     }
     uint8_t* p = store_.bytes(link);
-    stored.length = buildError(p, addresses_[0].address, load<uint32_t>(p + kIpSource), p[kIpTos],
-                               kUnreachable, kPortUnreachable, 0, p, stored.length);
+    const auto from = load<uint32_t>(p + kIpSource), to = load<uint32_t>(p + kIpDestination);
+    stored.length = buildError(p, errorSource(from, to), from, p[kIpTos], kUnreachable,
+                               kPortUnreachable, 0, p, stored.length);
     stored.wire = stored.length;
     stored.cause = 0;
     stored.origin = Origin::Icmp;

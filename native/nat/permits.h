@@ -13,15 +13,16 @@ class Permits {
 
   bool reserve(uint32_t capacity) { return permits_.reserve(capacity) && index_.reserve(capacity); }
 
-  /// A session that stands for the permit: the one that was added or named last. Null if nothing
-  /// permits this remote. The caller sees whether it still lives, and may name another.
+  /// A session that may stand for the permit: of the inside host's own the one that was added or
+  /// named last. Null if nothing permits this remote. The caller sees whether it still lives, and
+  /// may name another.
   uint32_t* witness(uint8_t protocol, PublicEndpoint e, uint32_t remote) {
     const uint32_t slot = find({protocol, e, remote});
     return slot == Index::kNone ? nullptr : &permits_[slot].witness;
   }
 
-  /// A session with this remote began. False when there is no room.
-  bool add(uint8_t protocol, PublicEndpoint e, uint32_t remote, uint32_t session) {
+  /// A session with this remote began; `own`: by the inside host. False when there is no room.
+  bool add(uint8_t protocol, PublicEndpoint e, uint32_t remote, uint32_t session, bool own) {
     const Entry entry{protocol, e, remote};
     uint32_t slot = find(entry);
     if (slot == Index::kNone) {
@@ -38,7 +39,7 @@ class Permits {
       }
     }
     permits_[slot].sessions++;
-    permits_[slot].witness = session;
+    if (own) permits_[slot].witness = session;
     return true;
   }
 

@@ -15,7 +15,7 @@ enum SessionFlag : uint8_t {
   kSeenOutside = 1,  // the remote has sent a segment: end[kIn] counts
   kSeenInside = 2,   // the inside host has sent one: end[kOut] counts
   kHairpinned = 4,   // the remote is one of our own endpoints: such packets come from inside only
-  kBothWays = 8,     // ICMP: queries may come from either side (1:1 mapping)
+  kVisitor = 8,      // its first packet came from outside
   kPermanent = 16,   // its binding is configured: a forward or a 1:1 mapping
   kExpected = 32,    // holds a port for a connection that an ALG has read of
   kWatched = 64,     // an ALG reads it

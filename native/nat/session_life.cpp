@@ -93,7 +93,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   const bool explicitly = anchor || (head != kNone && (sessions_[head].flags & kExplicit) != 0);
   const uint32_t tag = key.protocol() == kSctp ? inboundTag(opening.segment, opening.side) : 0;
   Reason reason = Reason::None;
-  if (!bindings_.mayOpen(host) || (!chosen && !bindings_.mayBind(host, key.protocol()))) {
+  if (!bindings_.mayOpen(host, opening.side == kIn) ||
+      (!chosen && !bindings_.mayBind(host, key.protocol()))) {
     reason = Reason::HostLimit;
   } else if (!sessionRate_.allows(config_.sessionRate, config_.sessionRate, now_) ||
              (opening.side == kOut && !bindings_.withinRate(host))) {
@@ -129,6 +130,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   s.profile = profileOf(s.inside, s.protocol, s.remotePort);
   s.timeout = firstTimeout(s.protocol);
   mark(s, permanent);
+  if (opening.side == kIn) s.flags |= kVisitor;
   // A call has no connections of its own that would take its place.
   if (opening.control != nullptr && s.protocol == kTcp) s.flags |= kExpected;
   if (s.protocol == kTcp) openTcp(s, opening.side, opening.segment);
@@ -154,8 +156,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
 
 /// Marks what a session's binding and remote are.
 void Translator::mark(Session& s, bool permanent) const {
-  s.flags &= static_cast<uint8_t>(~(kPermanent | kBothWays | kHairpinned));
-  if (permanent) s.flags |= kPermanent | kBothWays;
+  s.flags &= static_cast<uint8_t>(~(kPermanent | kHairpinned));
+  if (permanent) s.flags |= kPermanent;
   if (addresses_.find(s.remote) != PublicAddresses::kNone) s.flags |= kHairpinned;
 }
 
@@ -174,12 +176,29 @@ bool Translator::track(uint32_t slot, Side side, const Segment& segment) {
   }
 }
 
+/// Whether the inside host began a connection, or has taken it. What outsiders try alone is given
+/// its time once, and keeps no binding of the pool (RFC 7857, section 7). Not asked of others.
+bool Translator::isTaken(const Session& s) const {
+  if (isAnchor(s)) return true;
+  switch (s.protocol) {
+    case kTcp:
+      return (s.flags & kSeenInside) != 0 || (s.state & kBegunOutside) == 0;
+    case kDccp:
+      return (s.flags & kVisitor) == 0 || isTakenDccp(s);
+    default:
+      return true;
+  }
+}
+
 /// Runs a packet through its session: state, idle clock, counters.
 void Translator::account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes) {
   if (obstacle_ != Reason::None) return;
   Session& s = sessions_[slot];
   const Timeout before = s.timeout;
-  if (track(slot, side, segment)) s.last = std::max(s.last, now_);
+  const bool refreshes = track(slot, side, segment);
+  if (refreshes && (side == kOut || (s.flags & kPermanent) != 0 || isTaken(s))) {
+    s.last = std::max(s.last, now_);
+  }
   if (side == kOut) forgetUnanswered(s, segment);
   if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) restartTimer(slot);
   sessions_.count(slot, side, bytes);

@@ -270,7 +270,7 @@ Reason Translator::outboundSession(const Parsed& parsed, const Segment& segment,
   if (slot != kNone) {
     if ((sessions_[slot].flags & kExpected) != 0) return Reason::TcpNoSession;  // nobody has port 0
     // The answer to a query that never came: only 1:1 mappings let queries in.
-    if (reply && (sessions_[slot].flags & kBothWays) == 0) return Reason::NoMapping;
+    if (reply && (sessions_[slot].flags & kPermanent) == 0) return Reason::NoMapping;
     return Reason::None;
   }
   if (reply) return Reason::NoMapping;

@@ -18,12 +18,13 @@ uint32_t scaleOf(const Session& s, Side side) {
   return side == kOut ? s.scales & 15u : s.scales >> 4;
 }
 void setScale(Session& s, Side side, const Segment& segment) {
-  if (!segment.hasWindowScale) {
+  const uint8_t scale = segment.hasWindowScale ? segment.windowScale : 0;
+  if (!segment.hasWindowScale && (segment.flags & kAck) != 0) {
     s.scales = 0;  // both sides must offer it (RFC 7323, section 2.2)
   } else if (side == kOut) {
-    s.scales = static_cast<uint8_t>((s.scales & 0xf0) | segment.windowScale);
+    s.scales = static_cast<uint8_t>((s.scales & 0xf0) | scale);
   } else {
-    s.scales = static_cast<uint8_t>((s.scales & 0x0f) | segment.windowScale << 4);
+    s.scales = static_cast<uint8_t>((s.scales & 0x0f) | scale << 4);
   }
 }
 
@@ -96,7 +97,7 @@ bool isPlausibleAck(const Session& s, const Segment& segment) {
   return isNotAfter(segment.ack, s.end[kOut]) && isNotAfter(s.end[kOut] - window, segment.ack);
 }
 
-/// A SYN from one side alone with a new sequence number: the connection is begun afresh.
+/// A SYN from one side alone with a new sequence number: that side begins afresh.
 bool isNewAttempt(const Session& s, Side side, const Segment& segment) {
   return (s.state & kTcpEstablished) == 0 && (s.flags & seenFlag(side)) != 0 &&
          segment.sequence + spanOf(segment) != s.end[side];
@@ -129,18 +130,26 @@ bool trackTcp(Session& s, Side side, const Segment& segment, bool liberal) {
   if (syn && (phase == TcpPhase::Established || phase == TcpPhase::HalfClosed)) {
     return false;  // a stray or repeated SYN: the endpoints will sort it out
   }
-  const Side other = otherOf(side);
-  if (syn && !ack && (phase != TcpPhase::Opening || isNewAttempt(s, side, segment))) {
+  const Side other = otherOf(side), beganBy = (s.state & kBegunOutside) != 0 ? kIn : kOut;
+  const bool opening = phase == TcpPhase::Opening;
+  const bool anew = syn && !ack && opening && isNewAttempt(s, side, segment);
+  if (syn && !ack && (!opening || (anew && side == beganBy))) {
     openTcp(s, side, segment);
-  } else if (syn && ack && (s.state & ackBit(side)) == 0 && (s.flags & seenFlag(other)) != 0 &&
-             segment.ack == s.end[other]) {
-    // The answer to the other side's SYN tells where this side begins, whatever came before.
+  } else if (anew || (syn && ack && (s.state & ackBit(side)) == 0 &&
+                      (s.flags & seenFlag(other)) != 0 && segment.ack == s.end[other])) {
+    // The answer to the other side's SYN tells where this side begins, whatever came before; and
+    // nobody but the one who began can begin all of it afresh.
     s.flags &= static_cast<uint8_t>(~seenFlag(side));
   }
   // What someone off the path makes up is passed on, but neither refreshes nor changes anything.
-  if (side == kIn && !syn && !liberal) {
+  if (side == kIn && !liberal) {
     const bool completes = ack && (s.state & kAckIn) == 0;
     if (!isPlausible(s, segment) || (completes && !isPlausibleAck(s, segment))) return false;
+  }
+  if (syn && ack && side == kOut && (s.state & kTcpEstablished) == 0) {
+    // The inside host says what it has got: of several SYNs in one remote's name, one counts.
+    s.flags |= kSeenOutside;
+    s.end[kIn] = segment.ack;
   }
   const bool seen = (s.flags & seenFlag(side)) != 0;
   const bool inWindow = !seen || liberal || isInWindow(s, side, segment);

@@ -220,7 +220,7 @@ bool BatchRun::track(const Lane& lane, Session& s, Side side) const {
   if (s.protocol == kUdp) return true;
   const uint8_t* transport = lane.p + kIpHeader;
   if (s.protocol == kIcmp) {
-    return (s.flags & kBothWays) != 0 || isIcmpQuery(lane.icmpType) == (side == kOut);
+    return (s.flags & kPermanent) != 0 || isIcmpQuery(lane.icmpType) == (side == kOut);
   }
   const uint8_t flags = transport[kTcpFlags];
   const uint32_t header = (transport[12] >> 4) * 4u, whole = lane.total - kIpHeader;

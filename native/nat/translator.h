@@ -159,6 +159,7 @@ class Translator {
   void mark(Session& s, bool permanent) const;
   uint8_t profileOf(uint32_t inside, uint8_t protocol, uint16_t remotePort) const;
   bool track(uint32_t slot, Side side, const Segment& segment);
+  bool isTaken(const Session& s) const;
   void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
   uint32_t lookup(const Key& key);
   uint32_t liveHead(const Arrival& arrival);
@@ -230,6 +231,7 @@ class Translator {
   void putPieces(const PacketView& packet, uint32_t mtu, uint32_t tag, bool toInside);
 
   // icmp_origin.cpp
+  uint32_t errorSource(uint32_t source, uint32_t destination) const;
   void originate(const PacketView& cause, const Parsed& parsed, uint8_t type, uint8_t code,
                  bool toInside, uint32_t tag, uint32_t mtu = 0);
   void answerLater(const PacketView& packet, uint32_t tag);

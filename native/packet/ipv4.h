@@ -32,7 +32,8 @@ constexpr uint32_t kIpTos = 1, kIpTotal = 2, kIpId = 4, kIpFragment = 6, kIpTtl 
 constexpr uint32_t kTcpSequence = 4, kTcpAck = 8, kTcpFlags = 13, kTcpWindow = 14,
                    kTcpChecksum = 16, kTcpHeader = 20;
 constexpr uint32_t kUdpChecksum = 6, kUdpHeader = 8;
-constexpr uint32_t kDccpType = 8;
+constexpr uint32_t kUdpLiteCoverage = 4;
+constexpr uint32_t kDccpOffset = 4, kDccpCoverage = 5, kDccpType = 8;
 constexpr uint32_t kGreCallId = 6, kGreHeader = 8;  // enhanced GRE (RFC 2637, section 4.1)
 constexpr uint32_t kSctpTag = 4;
 constexpr uint32_t kIcmpChecksum = 2, kIcmpId = 4, kIcmpHeader = 8;

@@ -61,14 +61,29 @@ void rewritePacket(const PacketView& packet, const Parsed& parsed, const Endpoin
   rewriteHeader(packet, to, decrementTtl);
 }
 
+/// Bytes of a transport packet that its checksum covers; all of them where the field makes no
+/// sense.
+static uint32_t coverageOf(uint8_t protocol, const uint8_t* transport, uint32_t length) {
+  uint32_t covered = 0;
+  if (protocol == kUdpLite) {
+    covered = load16be(transport + kUdpLiteCoverage);
+    if (covered < kUdpHeader) covered = 0;  // 0 is all of it (RFC 3828, section 3.1)
+  } else if (protocol == kDccp && (transport[kDccpCoverage] & 15u) != 0) {
+    // The header and so many words of data, less one (RFC 4340, section 9.2).
+    covered = (transport[kDccpOffset] + (transport[kDccpCoverage] & 15u) - 1) * 4;
+  }
+  return covered == 0 ? length : std::min(covered, length);
+}
+
 void completeChecksum(const PacketView& packet, const Parsed& parsed) {
-  const bool offloaded = parsed.protocol == kTcp || parsed.protocol == kUdp;
-  if (!packet.partial || !offloaded || parsed.first || parsed.end < parsed.total) return;
+  const bool possible = coversAddresses(parsed.protocol) && !parsed.first;
+  if (!packet.partial || !possible || parsed.end < parsed.total) return;
   uint8_t* transport = packet.data + parsed.header;
+  const uint32_t covered = coverageOf(parsed.protocol, transport, parsed.total - parsed.header);
   // The field holds the pseudo-header's sum, so the sum over all is that of both.
-  const auto sum = static_cast<uint16_t>(~sumBytes(transport, parsed.total - parsed.header));
+  const auto sum = static_cast<uint16_t>(~sumBytes(transport, covered));
   store(transport + checksumOffset(parsed.protocol),
-        sum == 0 && parsed.protocol == kUdp ? uint16_t{0xffff} : sum);
+        sum == 0 && isUdpLike(parsed.protocol) ? uint16_t{0xffff} : sum);
 }
 
 Quoted parseQuoted(const PacketView& packet, const Parsed& parsed, bool verifyChecksum,

@@ -51,6 +51,8 @@ TEST_CASE("fragments: released ones are translated and go where their first one 
           (inbound ? kInside.address : kRemote.address));
     CHECK(load16be(&out[0].bytes[kIpId]) == load16be(&p[0][kIpId]));
   }
+  // Each counts as what it is: the first packet of all, and two pieces each way.
+  CHECK(nat->stats.byProtocol[1] == 5);
 }
 
 TEST_CASE("fragments: belong together by identification and protocol, both ends") {

@@ -159,6 +159,55 @@ TEST_CASE("FTP: an expected session dies as an opening connection does") {
   }
 }
 
+TEST_CASE("FTP: what is expected opens no more than its port, and not for longer") {
+  constexpr End own{kInside.address, 5001}, other{ip(198, 51, 100, 22), 80};
+  const auto opens = [&](Translator& nat) {
+    const Bytes syn = pass(nat, segment(own, other, kSyn, 1, 0, ""));
+    REQUIRE_FALSE(pass(nat, segment(other, sourceOf(syn), kSyn | kAck, 1, 2, "")).empty());
+    REQUIRE_FALSE(pass(nat, segment(own, other, kAck, 2, 2, "")).empty());
+    Conversation ftp(nat, kInside, kServer);
+    ftp.greet();
+    const End named = endpointIn(ftp.commands("PORT " + numbers(own) + "\r\n"));
+    return std::pair(sourceOf(syn), named);
+  };
+  SUBCASE("the same binding's other sessions live on") {
+    Config c = ftpConfig();
+    const uint64_t idle = c.profiles[0].timeouts[static_cast<int>(Timeout::TcpOpening)];
+    for (const uint64_t at : {idle - 1, idle}) {
+      auto nat = make(c);
+      const auto [bound, named] = opens(*nat);
+      CHECK(bound == named);
+      CHECK(admits(*nat, kData, named, at) == (at < idle));
+    }
+  }
+  SUBCASE("the same inside port has other public ones") {
+    Config c = ftpConfig();
+    setAll(c.policies[0].mapping, Behaviour::AddressAndPortDependent);
+    auto nat = make(c);
+    const auto [bound, named] = opens(*nat);
+    CHECK_FALSE(bound == named);
+    CHECK_FALSE(admits(*nat, kData, bound));
+    CHECK(admits(*nat, kData, named));
+  }
+}
+
+TEST_CASE("FTP: a batch reads what single packets do") {
+  auto single = make(ftpConfig()), batched = make(ftpConfig());
+  Conversation one(*single, kInside, kServer), two(*batched, kInside, kServer);
+  one.greet();
+  two.greet();
+  const Text line = "PORT " + numbers({kInside.address, 5001}) + "\r\n";
+  Bytes packet = two.client.say(line);
+  Descriptor d{0, static_cast<uint32_t>(packet.size()), 0, 0, 0, 0, 1, 0};
+  batched->translateBatch(&d, 1, packet.data(), packet.size(), 0);
+  Text said = textOf(packet);
+  batched->take([&](const StoredPacket& p, const uint8_t* bytes) {
+    said = textOf(Bytes(bytes, bytes + p.length));
+  });
+  CHECK(said == one.commands(line));
+  CHECK(batched->stats.sessionsActive == 2);
+}
+
 TEST_CASE("FTP: every mapping and filtering, with shared ports and without") {
   for (int mapping = 0; mapping < 3; mapping++) {
     for (int filtering = 0; filtering < 3; filtering++) {

@@ -283,6 +283,28 @@ TEST_CASE("originated: a loopback source inside is not answered") {
   CHECK(taken(*nat).empty());
 }
 
+TEST_CASE("originated: where there is no pool, from the 1:1 address that is meant") {
+  constexpr uint32_t kFirst = ip(203, 0, 113, 8);
+  Config c = answering();
+  c.outside.clear();
+  c.statics = {{kFirst, kNeighbour.address}, {kOneToOne, kMapped}};
+  auto nat = make(c);
+  const auto answer = [&](const Bytes& packet, Reason reason) {
+    CHECK(send(*nat, packet).reason == reason);
+    nat->flush();
+    const std::vector<Sent> out = taken(*nat);
+    REQUIRE(out.size() == 1);
+    CHECK(isSound(out[0].bytes));
+    CHECK(load<uint32_t>(&out[0].bytes[kIpDestination]) == load<uint32_t>(&packet[kIpSource]));
+    return load<uint32_t>(&out[0].bytes[kIpSource]);
+  };
+  CHECK(answer(withTtl(udp({kMapped, 1}, kRemote), 1), Reason::TtlExpired) == kOneToOne);
+  CHECK(answer(withTtl(udp(kNeighbour, kRemote), 1), Reason::TtlExpired) == kFirst);
+  CHECK(answer(withTtl(udp(kRemote, {kOneToOne, 1}), 1), Reason::TtlExpired) == kOneToOne);
+  // Who has none is refused by one of them.
+  CHECK(answer(udp(kInside, kRemote), Reason::PortsExhausted) == kFirst);
+}
+
 TEST_CASE("originated: so many a second to each side, fifty at once (REQ-10f)") {
   Config c = answering();
   c.icmpErrorRate = 100;

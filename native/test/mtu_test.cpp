@@ -399,6 +399,39 @@ TEST_CASE("a partial checksum is made whole before the cut") {
   }
 }
 
+TEST_CASE("partial checksums of UDP-Lite and DCCP are made whole over what they cover") {
+  struct Case {
+    uint8_t protocol;
+    uint16_t field;  // UDP-Lite: the coverage; DCCP: CsCov
+    size_t covered;  // 0: all
+  };
+  for (const Case& each :
+       {Case{kUdpLite, 0, 0}, Case{kUdpLite, 8, 8}, Case{kUdpLite, 101, 101}, Case{kUdpLite, 7, 0},
+        Case{kUdpLite, 60'000, 0}, Case{kDccp, 0, 0}, Case{kDccp, 1, 16}, Case{kDccp, 4, 28}}) {
+    Bytes body(509);
+    for (size_t i = 0; i < body.size(); i++) body[i] = static_cast<uint8_t>(i * 7);
+    store16be(&body[0], kInside.port);
+    store16be(&body[2], kRemote.port);
+    if (each.protocol == kUdpLite) {
+      store16be(&body[4], each.field);
+    } else {
+      body[4] = 4;  // words of header
+      body[5] = static_cast<uint8_t>(0xa0 | each.field);
+      body[8] = 1;  // a Request
+    }
+    Bytes packet = divisible(ipv4(each.protocol, kInside.address, kRemote.address, body));
+    store16be(&packet[kIpHeader + 6], pseudoSum(packet));
+    Config c = withMtu(0, kMtu);
+    c.protocols.add(each.protocol);
+    auto nat = make(c);
+    const auto size = static_cast<uint32_t>(packet.size());
+    REQUIRE(nat->translate({packet.data(), size, size, true}, 1, 0).verdict == Verdict::Held);
+    const Bytes whole = join(bytesOf(takeAll(*nat)));
+    const size_t covered = each.covered == 0 ? body.size() : each.covered;
+    CHECK(slowSum(&whole[kIpHeader], covered, pseudoSum(whole)) == 0xffff);
+  }
+}
+
 TEST_CASE("a whole UDP checksum of 0 is sent as 0xffff") {
   Bytes packet = udp(kInside, kRemote, 40);
   const auto size = static_cast<uint32_t>(packet.size());

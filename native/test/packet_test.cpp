@@ -101,10 +101,18 @@ TEST_CASE("parse: what can't be a packet") {
     CHECK(kindOf(bad, 40) == Kind::Flow);  // the record is cut
     store16be(&bad[kIpTotal], 19);
     CHECK(kindOf(bad) == Kind::Malformed);
-    store16be(&bad[kIpTotal], 0);  // segmentation offload
+    CHECK(kindOf(bad, 40) == Kind::Malformed);  // nor can a cut one end in its header
+    store16be(&bad[kIpTotal], 0);               // segmentation offload
     CHECK(kindOf(bad) == Kind::Flow);
     store16be(&bad[kIpTotal], 27);  // half a UDP header
     CHECK(kindOf(bad) == Kind::Malformed);
+  }
+  SUBCASE("padding is no part of it") {
+    Bytes padded = good;
+    padded.resize(60);
+    const Parsed parsed = parse({padded.data(), 60, 60, false}, true, Protocols::traditional());
+    CHECK(parsed.kind == Kind::Flow);
+    CHECK(parsed.end == good.size());
   }
   SUBCASE("checksum") {
     Bytes bad = good;

@@ -151,6 +151,52 @@ TEST_CASE("what outsiders send makes a session only where inbound packets refres
   }
 }
 
+TEST_CASE("connections that outsiders begin and nobody takes hold no mapping, and permit nobody") {
+  for (const uint8_t protocol : {kTcp, kDccp}) {
+    for (const Behaviour filtering :
+         {Behaviour::EndpointIndependent, Behaviour::AddressDependent}) {
+      Config c = config();
+      c.protocols.add(kDccp);
+      setAll(c.policies[0].filtering, filtering);
+      auto nat = make(c);
+      const uint64_t idle = c.profiles[0].timeouts[static_cast<int>(
+          protocol == kTcp ? Timeout::TcpOpening : Timeout::DccpTransitory)];
+      const auto make = [&](End from, End to, bool answer) {
+        if (protocol == kTcp) {
+          return answer ? tcp(from, to, kSyn | kAck, 100, 1001) : tcp(from, to, kSyn);
+        }
+        Bytes body(16);
+        store16be(&body[0], from.port);
+        store16be(&body[2], to.port);
+        body[4] = 4;
+        body[8] = static_cast<uint8_t>((answer ? 1 : 0) << 1 | 1);  // Request or Response
+        return ipv4(kDccp, from.address, to.address, body);
+      };
+      Bytes first = make(kInside, kRemote, false);
+      REQUIRE(run(*nat, first).verdict == Verdict::Forwarded);
+      const End outside = sourceOf(first);
+      const auto knock = [&](uint16_t port, uint64_t now) {
+        return send(*nat, make({kRemote.address, port}, outside, false), now).reason;
+      };
+      CHECK(knock(1000, 0) == Reason::None);
+      CHECK(knock(1000, idle - kSecond) == Reason::None);  // once more, which refreshes nothing
+      CHECK(knock(1001, idle - kSecond) == Reason::None);
+      CHECK(nat->stats.sessionsActive == 3);
+      // The inside host's own session has ended; the mapping is there while what came lives.
+      CHECK(knock(1002, idle) == Reason::Filtered);
+      CHECK(knock(1000, idle) == Reason::Filtered);
+      CHECK(nat->stats.sessionsExpired == 2);
+      CHECK(knock(1001, idle) == Reason::None);
+      // Once the inside host takes one, others may come again.
+      REQUIRE(send(*nat, make(kInside, {kRemote.address, 1001}, true), idle).verdict ==
+              Verdict::Forwarded);
+      CHECK(knock(1003, idle) == Reason::None);
+      CHECK(knock(1001, 2 * idle - kSecond) == Reason::None);
+      CHECK(knock(1004, 2 * idle) == Reason::None);
+    }
+  }
+}
+
 TEST_CASE("endpoint-dependent mapping: an endpoint is open to its own remote only") {
   Config c = config();
   setAll(c.policies[0].mapping, Behaviour::AddressAndPortDependent);
@@ -249,6 +295,33 @@ TEST_CASE("quotas: sessions of a host") {
   CHECK(mapped(*nat, host(1, 1), remote(9)).port != 0);
 }
 
+TEST_CASE("quotas: visitors have one of their own") {
+  Config c = config();
+  c.policies[0].sessionLimit = 2;
+  c.forwards = {{kUdp, kPublic, 90, kInside.address, 90}};
+  const auto visit = [](Translator& nat, int port) {
+    return send(nat, udp(remote(8, port), {kPublic, 90})).reason;
+  };
+  auto nat = make(c);
+  for (int round = 0; round < 2; round++) {
+    for (int port = 1; port <= 2; port++) CHECK(visit(*nat, port) == Reason::None);
+    CHECK(visit(*nat, 3) == Reason::HostLimit);
+    for (int port = 1; port <= 2; port++) CHECK(mapped(*nat, host(135, port)).port != 0);
+    CHECK(send(*nat, udp(host(135, 3), kRemote)).reason == Reason::HostLimit);
+    CHECK(nat->stats.sessionsActive == 4);
+    if (round == 0) {
+      // Whose a session is stays so with a new config.
+      auto next = make(c);
+      next->adopt(*nat);
+      nat = std::move(next);
+    }
+  }
+  while (nat->stats.sessionsActive != 0) {
+    for (uint32_t slot = 0; slot < nat->sessions().used(); slot++) nat->deleteSession(slot);
+  }
+  for (int port = 1; port <= 2; port++) CHECK(visit(*nat, port) == Reason::None);
+}
+
 TEST_CASE("quotas: bindings of a host, in all and by protocol") {
   Config c = config();
   const uint32_t limits[] = {4, 0, 2, 1};  // in all, TCP, UDP, ICMP
@@ -302,8 +375,18 @@ TEST_CASE("rates: so many new sessions a second, one second's worth at once") {
     CHECK(opened(1, 10 * kSecond + 250 * kMs) == 1);
     CHECK(opened(1, 10 * kSecond + 750 * kMs) == 2);
     CHECK(opened(1, 100 * kSecond) == 4);  // idle time is not saved up
+    // What outsiders begin is not the host's doing; but of all it is.
+    c.forwards = {{kUdp, kPublic, 90, host(1, 90).address, 90}};
+    nat = make(c);
+    for (int i = 1; i <= 4; i++) REQUIRE(delivered(*nat, remote(8, i), {kPublic, 90}).port == 90);
+    CHECK((delivered(*nat, remote(8, 5), {kPublic, 90}).port == 90) == perHost);
+    CHECK(opened(1, 0) == (perHost ? 4 : 0));
+    nat = make(c);
+    CHECK(opened(1, 0) == 4);
+    CHECK((delivered(*nat, remote(8, 1), {kPublic, 90}).port == 90) == perHost);
     // What has a session is not new.
-    CHECK(mapped(*nat, host(1, 1), kRemote, 100 * kSecond).port != 0);
+    CHECK(opened(1, 100 * kSecond) == 4);
+    CHECK(mapped(*nat, host(1, port - 10), kRemote, 100 * kSecond).port != 0);
   }
 }
 

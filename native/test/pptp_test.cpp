@@ -187,6 +187,11 @@ TEST_CASE("PPTP: GRE of other kinds has its own switch") {
     CHECK(tunnel(*nat, packet).empty() == !plain);
     packet[21] = 1;
     CHECK(run(*nat, packet).reason == Reason::NoMapping);
+    // Nor is it a call that carries something else than PPP, or has no id.
+    Bytes bridged = gre(kInside.address, kServerAddress, 100);
+    store16be(&bridged[22], 0x6558);
+    CHECK(tunnel(*nat, bridged).empty() == !plain);
+    CHECK(tunnel(*nat, gre(kInside.address, kServerAddress, 0)).empty() == !plain);
   }
   auto off = make(config());
   Bytes packet = gre(kInside.address, kServerAddress, 100);

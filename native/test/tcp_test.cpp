@@ -96,6 +96,15 @@ TEST_CASE("TCP: which RST counts") {
     CHECK(c.in(kRst, 501 + 100'000, 0));
     CHECK(c.phase() == TcpPhase::Reset);
   }
+  SUBCASE("with window scales, as the window moves on") {
+    c.open(7, 7);
+    CHECK(c.in(kAck, 501, 101, 0, 1000));
+    CHECK(c.out(kAck, 101, 1501));
+    CHECK(c.in(kRst, 1501 + 128'001, 0));
+    CHECK(c.phase() == TcpPhase::Established);
+    CHECK(c.in(kRst, 1501 + 127'900, 0));
+    CHECK(c.phase() == TcpPhase::Reset);
+  }
   SUBCASE("one side's window scale is none (RFC 7323, section 2.2)") {
     c.open(7, -1);
     REQUIRE(c.out(kAck, 101, 501));
@@ -173,6 +182,10 @@ TEST_CASE("TCP: what a RST does to the idle time") {
     CHECK(c.endsAt() == 10 * kSecond + kResetTime);
     CHECK(c.in(kRst, 501, 0, 20 * kSecond));
     CHECK(c.endsAt() == 10 * kSecond + kResetTime);
+    // What the connection sends next takes it back to where it was (RFC 7857, section 2.2).
+    CHECK(c.out(kAck, 101, 501, 30 * kSecond));
+    CHECK(c.phase() == TcpPhase::Established);
+    CHECK(c.endsAt() == (30 + 7440) * kSecond);
   }
   SUBCASE("closing: nothing") {
     c.open();
@@ -189,6 +202,8 @@ TEST_CASE("TCP: FINs") {
   c.open();
   SUBCASE("one out of the window does not count") {
     CHECK(c.in(kFin | kAck, 501 + 100'000, 101));
+    CHECK(c.in(kFin | kAck, 501 + 1000, 101));
+    CHECK(c.out(kFin | kAck, 101 + 1000, 501));
     CHECK(c.phase() == TcpPhase::Established);
   }
   SUBCASE("time-wait needs both acknowledged") {
@@ -213,6 +228,57 @@ TEST_CASE("TCP: a stray SYN in an open connection changes nothing, not even the 
   CHECK(c.out(kSyn, 77'000, 0, 100 * kSecond));
   CHECK(c.phase() == TcpPhase::Established);
   CHECK(c.endsAt() == 7440 * kSecond);
+}
+
+TEST_CASE("TCP: SYNs in the remote's name do not spoil a handshake") {
+  Connection c(timed());
+  const auto blind = [&](uint8_t flags, uint32_t sequence, int scale) {
+    const Bytes syn = synWith(kRemote, c.outside, flags, sequence, 0x12345678, scale);
+    CHECK(send(*c.nat, syn).verdict == Verdict::Forwarded);  // the inside host sorts it out
+  };
+  const auto answer = [&] {
+    const Bytes syn = synWith(kRemote, c.outside, kSyn | kAck, 500, 101, 7);
+    REQUIRE(send(*c.nat, syn).verdict == Verdict::Forwarded);
+  };
+  c.sendOut(synWith(kInside, kRemote, kSyn, 100, 0, 7));
+  SUBCASE("before the answer: a SYN, and another one") {
+    blind(kSyn, 0x70000000, -1);
+    blind(kSyn, 0x30000000, 14);
+    answer();
+  }
+  SUBCASE("before the answer: with an acknowledgement of nothing that was sent") {
+    blind(kSyn | kAck, 0x70000000, -1);
+    answer();
+  }
+  SUBCASE("after it") {
+    answer();
+    blind(kSyn, 0x70000000, 14);
+    blind(kSyn | kAck, 0x70000000, -1);
+  }
+  REQUIRE(c.out(kAck, 101, 501));
+  CHECK(c.phase() == TcpPhase::Established);
+  CHECK(c.nat->sessions()[0].scales == 0x77);
+  CHECK(c.in(kRst, 501 + 128'001, 0));
+  CHECK(c.phase() == TcpPhase::Established);
+  CHECK(c.in(kRst, 501 + 100'000, 0));
+  CHECK(c.phase() == TcpPhase::Reset);
+}
+
+TEST_CASE("TCP: of two SYNs to a forward the one counts that its host answers") {
+  Config config = timed();
+  config.forwards = {{kTcp, kPublic, 80, kInside.address, 8080}};
+  auto nat = make(config);
+  const End outside{kPublic, 80}, server{kInside.address, 8080};
+  const auto passes = [&](const Bytes& packet) {
+    return send(*nat, packet).verdict == Verdict::Forwarded;
+  };
+  CHECK(passes(tcp(kRemote, outside, kSyn, 500)));
+  CHECK(passes(tcp(kRemote, outside, kSyn, 0x70000000)));
+  CHECK(passes(tcp(server, kRemote, kSyn | kAck, 100, 501)));
+  CHECK(passes(tcp(kRemote, outside, kAck, 0x70000001, 101)));
+  CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::Opening);
+  CHECK(passes(tcp(kRemote, outside, kAck, 501, 101)));
+  CHECK(tcpPhase(nat->sessions()[0].state) == TcpPhase::Established);
 }
 
 TEST_CASE("TCP: both sides may reopen in time-wait") {

@@ -232,6 +232,29 @@ TEST_CASE("ICMP errors: both ways, never a session's end") {
   CHECK(nat->stats.sessionsCreated == 1);
 }
 
+TEST_CASE("hairpinning: not where it is off") {
+  Config c = config();
+  setAll(c.policies[0].filtering, Behaviour::EndpointIndependent);
+  c.policies[0].hairpinning = false;
+  auto nat = make(c);
+  const End theirs = mapped(*nat, kNeighbour);
+  CHECK(send(*nat, udp(kInside, theirs)).reason == Reason::HairpinningOff);
+  CHECK(nat->stats.sessionsActive == 1);
+}
+
+TEST_CASE("an inside source is spoofed where the packet came in on the outside") {
+  auto nat = make(config());
+  for (const End to : {kRemote, kNeighbour}) {
+    Bytes packet = udp(kInside, to);
+    const auto size = static_cast<uint32_t>(packet.size());
+    const Result result = nat->translate({packet.data(), size, size, false, true}, 1, 0);
+    CHECK(result.reason == Reason::InvalidSource);
+    CHECK(result.direction == Direction::Inbound);
+    CHECK(packet == udp(kInside, to));
+  }
+  CHECK(nat->stats.sessionsCreated == 0);
+}
+
 TEST_CASE("hairpinning: from the sender's public endpoint, one TTL") {
   for (const auto filtering :
        {Behaviour::EndpointIndependent, Behaviour::AddressAndPortDependent}) {

@@ -11,7 +11,9 @@ export const limitsShape = {
   sessions: count(0, MOST).default(1048576).describe("Most sessions at a time; 0 sets no limit"),
   sessionsPerHost: count(0, MOST)
     .default(0)
-    .describe("Most sessions of one inside host at a time; 0 sets no limit"),
+    .describe(
+      "Most sessions that one inside host begins at a time, and as many again begun from outside; 0 sets no limit",
+    ),
   portsPerHost: z
     .union(
       [

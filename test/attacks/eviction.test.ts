@@ -84,9 +84,7 @@ describe("eviction", () => {
 });
 
 describe("eviction never leaves a port with two owners", () => {
-  test("when the packet that needs room came to the very mapping that goes", {
-    todo: "the mapping that is opened may be evicted",
-  }, () => {
+  test("when the packet that needs room came to the very mapping that goes", () => {
     using scene = evicting(
       {
         outside: [{ address: PUBLIC, ports: "20000-21999" }],

@@ -120,9 +120,7 @@ describe("other ICMP errors of the NAT's own", () => {
     equal(scene.nat.pending, 1, "about anything else they are");
   });
 
-  test("an inside host's Time Exceeded comes, however many outsiders provoke theirs", {
-    todo: "there is one budget for both sides",
-  }, (t) => {
+  test("an inside host's Time Exceeded comes, however many outsiders provoke theirs", (t) => {
     using scene = new Scene({ icmpErrors: true });
     let missing = 0;
     const asked = 20;

@@ -56,7 +56,7 @@ test("inbound TCP never begins in mid-stream", () => {
 });
 
 test("TCP phases follow the segments", () => {
-  const connection = new TcpModel();
+  const connection = new TcpModel("inside");
   const phase = (side: "inside" | "outside", flags: string, seq: number, ack: number) => {
     connection.segment(side, { flags, seq, ack, length: 0 });
     return connection.phase;

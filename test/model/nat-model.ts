@@ -322,26 +322,34 @@ export class NatModel {
 
   /** Whether filtering lets a remote reach a binding. */
   private admits(binding: Binding, remote: Endpoint): boolean {
-    if (binding.kind !== "dynamic" || this.config.filtering === "endpoint-independent") return true;
+    if (binding.kind !== "dynamic") return true;
     const known = this.sessions
-      .filter((session) => session.binding === binding)
+      .filter((session) => session.binding === binding && this.isTaken(session))
       .map((session) => session.remote);
+    if (this.config.filtering === "endpoint-independent") return known.length > 0;
     const byAddress = this.config.filtering === "address-dependent" || binding.protocol === "icmp";
     return known.some((other) => (byAddress ? other.address === remote.address : same(other, remote)));
   }
 
+  /** Whether the inside host began a connection, or has answered it. */
+  private isTaken({ tcp }: Session): boolean {
+    return tcp === null || tcp.taken;
+  }
+
   // -------------------------------------------------------------------------------------------- making state
 
-  /** Null when one more session of this host fits. */
-  private overLimit(host: string): string | null {
+  /** Null when one more session of this host, begun by that side, fits. */
+  private overLimit(host: string, by: Side): string | null {
     const { sessions, sessionsPerHost } = this.config.limits;
     if (sessions > 0 && this.sessions.length >= sessions) return "session limit";
-    const own = this.sessions.filter(({ binding }) => binding.inside.address === host).length;
-    return sessionsPerHost > 0 && own >= sessionsPerHost ? "session limit of the host" : null;
+    const alike = this.sessions.filter(
+      ({ binding, opener }) => binding.inside.address === host && opener === by,
+    );
+    return sessionsPerHost > 0 && alike.length >= sessionsPerHost ? "session limit of the host" : null;
   }
 
   private addSession(binding: Binding, remote: Endpoint, opener: Side): Session {
-    const tcp = binding.protocol === "tcp" ? new TcpModel() : null;
+    const tcp = binding.protocol === "tcp" ? new TcpModel(opener) : null;
     const session = { binding, remote, lastSeen: this.now, tcp, opener };
     this.sessions.push(session);
     return session;
@@ -408,7 +416,8 @@ export class NatModel {
     const { body } = packet;
     if (session.tcp !== null && body.kind === "tcp") {
       const effective = session.tcp.segment(from, { ...body, length: body.payload.length });
-      if (effective) session.lastSeen = this.now;
+      const alone = from === "outside" && session.binding.kind === "dynamic" && !this.isTaken(session);
+      if (effective && !alone) session.lastSeen = this.now;
     } else if (from === "inside" || this.config.inboundRefresh) {
       session.lastSeen = this.now;
     }
@@ -456,7 +465,7 @@ export class NatModel {
     }
     const syn = packet.body.kind === "tcp" && packet.body.flags.includes("S");
     if (protocol === "tcp" && !syn && !this.config.tcpPickup) return "no session";
-    const limit = this.overLimit(src.address);
+    const limit = this.overLimit(src.address, "inside");
     if (limit !== null) return limit;
     const binding =
       this.bindingOf(protocol, src, dst) ??
@@ -487,7 +496,7 @@ export class NatModel {
     if (body.kind === "tcp" && !(body.flags.includes("S") && !body.flags.includes("A"))) return "no session";
     const makesSession = protocol === "tcp" || binding.kind !== "dynamic" || this.config.inboundRefresh;
     if (!makesSession) return binding;
-    const limit = this.overLimit(binding.inside.address);
+    const limit = this.overLimit(binding.inside.address, "outside");
     if (limit !== null) return limit;
     this.touch(this.addSession(binding, src, "outside"), "outside", flow);
     return binding;

@@ -51,6 +51,15 @@ export function atOrAfter(a: number, b: number): boolean {
 export class TcpModel {
   halves: Record<Side, Half> = { inside: freshHalf(), outside: freshHalf() };
   private reset = false;
+  /** Whether the inside host has sent anything since the connection began. */
+  private spoke = false;
+
+  constructor(private begunBy: Side) {}
+
+  /** Whether the inside host began the connection, or has answered it. */
+  get taken(): boolean {
+    return this.spoke || this.begunBy === "inside";
+  }
 
   get phase(): TcpPhase {
     const { inside, outside } = this.halves;
@@ -93,10 +102,13 @@ export class TcpModel {
       if (this.phase !== "opening") {
         this.halves = { inside: freshHalf(), outside: freshHalf() };
         this.reset = false;
+        this.begunBy = side;
+        this.spoke = false;
       }
     } else {
       this.reset = false;
     }
+    if (side === "inside") this.spoke = true;
     const half = this.halves[side];
     const peer = this.halves[otherSide(side)];
     if (has("F")) half.fin = (seq + length) >>> 0;

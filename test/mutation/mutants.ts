@@ -113,6 +113,10 @@ export const mutants: readonly Mutant[] = [
       "return protocol == kUdp || protocol == kUdpLite;",
       "return protocol == kUdp;",
     ],
+    ["UDP-Lite covers all of a packet", "covered = load16be(transport + kUdpLiteCoverage);", ""],
+    ["UDP-Lite may cover less than its header", "if (covered < kUdpHeader) covered = 0;", ""],
+    ["DCCP covers all of a packet", "(transport[kDccpCoverage] & 15u) != 0", "false"],
+    ["a checksum covers more than there is", "std::min(covered, length)", "covered"],
     ["half a checksum is written", "if (at + 2 <= here) {", "if (at < here) {"],
     [
       "a quoted header keeps its checksum",
@@ -177,7 +181,20 @@ export const mutants: readonly Mutant[] = [
       "return true;",
     ],
     ["a stray SYN refreshes", "return false;  // a stray", "return true;  // a stray"],
-    ["a SYN reopens nothing", "if (syn && !ack && (phase", "if (false && (phase"],
+    ["a SYN reopens nothing", "if (syn && !ack && (!opening", "if (false && (!opening"],
+    ["a SYN in the remote's name begins all of it afresh", "(anew && side == beganBy)", "anew"],
+    ["a SYN without a scale takes the other side's", "!segment.hasWindowScale && (segment", "(segment"],
+    [
+      "a SYN of one side decides for both",
+      "!segment.hasWindowScale && (segment.flags & kAck) != 0",
+      "!segment.hasWindowScale",
+    ],
+    [
+      "SYNs need not be plausible",
+      "if (side == kIn && !liberal) {",
+      "if (side == kIn && !syn && !liberal) {",
+    ],
+    ["the SYN that came last counts, not the answered one", "s.end[kIn] = segment.ack;", ""],
     ["a new attempt goes on with old numbers", "segment.sequence + spanOf(segment) != s.end[side]", "false"],
     ["one side's window scale is enough", "s.scales = 0;  // both", ";  // both"],
     ["the window of a SYN is scaled", "(segment.flags & kSyn) != 0 ? 0 : windowShift", "windowShift"],
@@ -248,10 +265,11 @@ export const mutants: readonly Mutant[] = [
     ["filtering is TCP's for all", "policy.filtering[space]", "policy.filtering[0]"],
     [
       "endpoint-independent filtering admits nobody",
-      "case Behaviour::EndpointIndependent:\n        return true;",
-      "case Behaviour::EndpointIndependent:\n        return false;",
+      "return findInList(head, counts) != kNone;",
+      "return false;",
     ],
-    ["strict filtering admits all", "return isExpected(first, remote, isLive);", "return true;"],
+    ["what outsiders begin holds a mapping", "return findInList(head, counts) != kNone;", "return true;"],
+    ["strict filtering admits all", "return isExpected(first, remote, counts);", "return true;"],
     [
       "address-dependent filtering admits all",
       "if (witness == nullptr) return false;",
@@ -259,7 +277,7 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "a session that is due still permits",
-      "s.publicPort == swap16(e.port) && isLive(slot)",
+      "s.publicPort == swap16(e.port) && counts(slot)",
       "s.publicPort == swap16(e.port)",
     ],
   ]),
@@ -305,7 +323,7 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "a reply needs no query",
-      "if (reply && (sessions_[slot].flags & kBothWays) == 0) return Reason::NoMapping;",
+      "if (reply && (sessions_[slot].flags & kPermanent) == 0) return Reason::NoMapping;",
       "",
     ],
     [
@@ -552,7 +570,12 @@ export const mutants: readonly Mutant[] = [
     ],
   ]),
   ...group("hosts", "nat/bindings.h", [
-    ["one session more", "host.sessions < limit", "host.sessions <= limit"],
+    ["one session more", "host.sessions - host.visitors) < limit", "host.sessions - host.visitors) <= limit"],
+    [
+      "visitors use up the host's quota",
+      "(fromOutside ? host.visitors : host.sessions - host.visitors)",
+      "host.sessions",
+    ],
   ]),
   ...group("hosts", "nat/hosts.h", [
     ["the burst is one more", "(burst - 1) * (kSecond / rate)", "burst * (kSecond / rate)"],
@@ -616,6 +639,11 @@ export const mutants: readonly Mutant[] = [
       "!= PublicAddresses::kNone) s.flags |= kHairpinned;",
       "!= PublicAddresses::kNone) s.flags |= 0;",
     ],
+    [
+      "outsiders refresh what nobody has taken",
+      "(side == kOut || (s.flags & kPermanent) != 0 || isTaken(s))",
+      "true",
+    ],
     ["UDP has ICMP's timeout", "return Timeout::Udp;", "return Timeout::Icmp;"],
     [
       "an opening connection counts as established",
@@ -660,7 +688,13 @@ export const mutants: readonly Mutant[] = [
   ...group("originated errors", "nat/icmp_origin.cpp", [
     ["errors are answered", "parsed.kind == Kind::IcmpError || ", ""],
     ["later fragments are answered", "parsed.kind == Kind::Fragment ||", ""],
-    ["unroutable sources are answered", "isUnroutable(parsed.source) || ", ""],
+    ["unroutable sources are answered", " ||\n      isUnroutable(parsed.source)", ""],
+    [
+      "a 1:1 address has no voice of its own",
+      "if (addresses_.find(destination) != PublicAddresses::kNone) return destination;",
+      "",
+    ],
+    ["a 1:1 host is told by another", "mapped ? e.address : 0", "0"],
     ["there is no limit of rate", "limit.count(config_.icmpErrorRate, now_);", ""],
     ["a SYN is answered a second too soon", "kAnswerAfter = 6 * kSecond", "kAnswerAfter = 5 * kSecond"],
     ["a simultaneous open is answered", "store_[link].length = 0;", ""],
@@ -711,6 +745,11 @@ export const mutants: readonly Mutant[] = [
     [
       "released fragments are not translated",
       "rewriteHeader(packet, datagram.to, config_.decrementTtl);",
+      "",
+    ],
+    [
+      "released fragments don't count",
+      "stats.byProtocol[std::min(portSpace(packet.data[kIpProtocol]), 3u)]++;",
       "",
     ],
     ["a flood of datagrams is not bounded", "if (fragments_.full()) endDatagram", "if (false) endDatagram"],
@@ -856,6 +895,7 @@ export const mutants: readonly Mutant[] = [
     ["a spoofed inside source comes in", "if (fromInside && packet.fromOutside) {", "if (false) {"],
   ]),
   ...group("hosts", "nat/session_life.cpp", [
+    ["visitors are not known", "if (opening.side == kIn) s.flags |= kVisitor;", ""],
     [
       "outsiders take a host's rate",
       "if (opening.side == kOut) bindings_.countRate(host);",
