@@ -309,11 +309,11 @@ TEST_CASE("batch: every flow with every oddity, as single packets") {
     c.decrementTtl = !refresh;
     c.verifyHeaderChecksum = !refresh;
     c.outsideMtu = refresh ? 1000 : 0;
-    for (const auto& [name, alter] : kOddities) {
-      CAPTURE(std::string(name));
+    for (const auto& oddity : kOddities) {
+      CAPTURE(std::string(oddity.first));
       Pair pair(c);
       for (Bytes packet : establish(pair, c)) {
-        alter(packet);
+        oddity.second(packet);
         pair.run({packet, packet}, kSecond);
       }
     }

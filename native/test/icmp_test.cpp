@@ -7,7 +7,7 @@ using namespace napt::test;
 namespace {
 
 constexpr uint32_t kRouter = ip(192, 0, 2, 1), kOneToOne = ip(203, 0, 113, 9),
-                   kMapped = ip(192, 168, 226, 200), kPublic2 = ip(203, 0, 113, 2);
+                   kMapped = ip(192, 168, 226, 200);
 constexpr End kOther{ip(198, 51, 100, 8), 53};
 
 struct Sent {
@@ -399,5 +399,28 @@ TEST_CASE("originated: an unsolicited SYN is answered after six seconds (RFC 538
     }
     nat->flush();
     CHECK(taken(*nat).size() == 64);
+  }
+}
+
+TEST_CASE("ICMP: an error about what a 1:1 host sent, with a session and without") {
+  Config c = config();
+  c.statics = {{kOneToOne, kMapped}};
+  auto nat = make(c);
+  const End host{kMapped, 4000}, outside{kOneToOne, 4000};
+  const Bytes sent = udp(host, kRemote);
+  for (const bool session : {true, false}) {
+    if (!session) nat = make(c);
+    Bytes out = udp(outside, kRemote);
+    if (session) {
+      out = sent;
+      REQUIRE(run(*nat, out).verdict == Verdict::Forwarded);
+    }
+    Bytes error = icmpError(kRouter, kOneToOne, kUnreachable, 3, out);
+    REQUIRE(run(*nat, error).verdict == Verdict::Forwarded);
+    CHECK(isSound(error));
+    CHECK(load<uint32_t>(&error[kIpDestination]) == kMapped);
+    const Bytes quoted(error.begin() + 28, error.end());
+    CHECK(sourceOf(quoted) == host);
+    CHECK(destinationOf(quoted) == kRemote);
   }
 }

@@ -664,3 +664,87 @@ TEST_CASE("exemptions: fragments follow their first one") {
     CHECK(run(*nat, piece).verdict == Verdict::Forwarded);
   }
 }
+
+TEST_CASE("what came in on the outside for certain has no inside source") {
+  auto nat = make(config());
+  for (const End to : {kRemote, kNeighbour, End{kPublic, 5000}}) {
+    Bytes packet = udp(kInside, to);
+    const Bytes before = packet;
+    const auto size = static_cast<uint32_t>(packet.size());
+    const Result result = nat->translate({packet.data(), size, size, false, true}, 1, 0);
+    CHECK(result.reason == Reason::InvalidSource);
+    CHECK(result.direction == Direction::Inbound);
+    CHECK(packet == before);
+  }
+  CHECK(nat->stats.sessionsCreated == 0);
+}
+
+TEST_CASE("hairpinning can be off for some hosts") {
+  Config c = config();
+  addPolicy(c).hairpinning = false;
+  c.inside = {
+      {0xc0a8e264, 0xffffffff, 1}, {0xc0a8e200, 0xffffff80, 0}, {0xc0a8e280, 0xffffff80, 0}};
+  setAll(c.policies[0].filtering, Behaviour::EndpointIndependent);
+  auto nat = make(c);
+  const End outside = mapped(*nat, kInside);
+  CHECK(send(*nat, udp(host(100, 1), outside)).reason == Reason::HairpinningOff);
+  CHECK(nat->stats.sessionsActive == 1);
+  // Prefixes that touch and have one policy are as one.
+  for (const int n : {1, 127, 128, 255}) CHECK(delivered(*nat, host(n, 1), outside) == kInside);
+}
+
+TEST_CASE("eviction: of ports in blocks, only the host's own") {
+  Config c = config();
+  c.outside = {{kPublic, 5000, 5007}};
+  c.blockSize = 4;
+  c.blocksPerHost = 1;
+  c.evict = true;
+  c.policies[0].parity = false;
+  auto nat = make(c);
+  std::vector<End> own;
+  REQUIRE(mapped(*nat, host(2, 1)).port != 0);  // the longest idle of all
+  for (int port = 1; port <= 4; port++) {
+    const auto now = static_cast<uint64_t>(port) * kSecond;
+    own.push_back(mapped(*nat, host(1, port), kRemote, now));
+    REQUIRE(own.back().port != 0);
+  }
+  CHECK(mapped(*nat, host(1, 5), kRemote, 5 * kSecond) == own[0]);
+  CHECK(mapped(*nat, host(1, 6), kRemote, 6 * kSecond) == own[1]);
+  CHECK(nat->stats.sessionsEvicted == 2);
+  // All blocks are given, so nothing of what others have would help.
+  CHECK(send(*nat, udp(host(3, 1), kRemote), 7 * kSecond).reason == Reason::PortsExhausted);
+  CHECK(nat->stats.sessionsEvicted == 2);
+}
+
+TEST_CASE("address-dependent filtering: any session with the remote's address lets it in") {
+  Config c = config();
+  setAll(c.policies[0].filtering, Behaviour::AddressDependent);
+  for (const End first : {kRemote, kOtherPort}) {
+    auto nat = make(c);
+    const End outside = mapped(*nat, kInside);
+    REQUIRE(mapped(*nat, kInside, kOtherPort) == outside);
+    REQUIRE(mapped(*nat, kInside, kOther) == outside);
+    const auto end = [&](End remote) {
+      nat->deleteSession(nat->findSession(Key::of(
+          kInside.address, remote.address, swap16(kInside.port), swap16(remote.port), kUdp)));
+    };
+    end(first);
+    CHECK(delivered(*nat, {kRemote.address, 99}, outside) == kInside);
+    end(first.port == kRemote.port ? kOtherPort : kRemote);
+    CHECK(send(*nat, udp({kRemote.address, 99}, outside)).reason == Reason::Filtered);
+    CHECK(delivered(*nat, {kOther.address, 99}, outside) == kInside);
+  }
+}
+
+TEST_CASE("the longest idle time there is ends to the nanosecond, too") {
+  Config c = config();
+  constexpr uint64_t kLongest = 1'000'000'000 * kSecond;
+  c.profiles[0].timeouts[static_cast<int>(Timeout::Udp)] = kLongest;
+  auto nat = make(c);
+  REQUIRE(mapped(*nat, kInside).port != 0);
+  for (uint64_t now = 0; now < kLongest; now += kLongest / 64) nat->advance(now, 1000);
+  CHECK(nat->sweep(kLongest - 1, 1000) == 0);
+  CHECK(nat->stats.sessionsActive == 1);
+  CHECK(nat->sweep(kLongest, 1000) == 1);
+  CHECK(nat->stats.sessionsActive == 0);
+}

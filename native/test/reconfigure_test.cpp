@@ -215,3 +215,43 @@ TEST_CASE("reconfigure: held fragments and packets to put out come along") {
     CHECK(load<uint32_t>(bytes + kIpSource) == kPublic);
   });
 }
+
+TEST_CASE("reconfigure: ports that are shared stay so where their remotes still tell them apart") {
+  Config c = config();
+  c.outside = {{kPublic, 5000, 5000}};
+  c.policies[0].overloading = true;
+  setAll(c.policies[0].mapping, Behaviour::AddressAndPortDependent);
+  const End otherPort{kRemote.address, 54};
+  auto nat = make(c);
+  REQUIRE(mapped(*nat, kInside) == End{kPublic, 5000});
+  REQUIRE(mapped(*nat, kNeighbour, otherPort) == End{kPublic, 5000});
+  REQUIRE(mapped(*nat, kNeighbour, kOther) == End{kPublic, 5000});
+
+  auto next = reconfigured(*nat, c);
+  CHECK(next->stats.sessionsActive == 3);
+  CHECK(delivered(*next, kRemote, {kPublic, 5000}) == kInside);
+  CHECK(delivered(*next, otherPort, {kPublic, 5000}) == kNeighbour);
+
+  // Of the two with one address only one can have the port.
+  setAll(c.policies[0].mapping, Behaviour::AddressDependent);
+  auto last = reconfigured(*next, c);
+  CHECK(last->stats.sessionsActive == 2);
+  CHECK(last->stats.sessionsDeleted == 1);
+  CHECK(has(*last, kInside));
+  CHECK(has(*last, kNeighbour, kOther));
+  CHECK_FALSE(has(*last, kNeighbour, otherPort));
+}
+
+TEST_CASE("reconfigure: what has no port of the NAT's keeps its remote") {
+  Config c = config();
+  c.protocols.add(kEsp);
+  auto nat = make(c);
+  const auto packet = [](uint32_t from, uint32_t to) { return ipv4(kEsp, from, to, Bytes(16, 0)); };
+  REQUIRE(send(*nat, packet(kInside.address, kRemote.address)).verdict == Verdict::Forwarded);
+  auto next = reconfigured(*nat, c);
+  CHECK(next->stats.sessionsActive == 1);
+  CHECK(send(*next, packet(kNeighbour.address, kRemote.address)).reason == Reason::PortsExhausted);
+  Bytes in = packet(kRemote.address, kPublic);
+  REQUIRE(run(*next, in).verdict == Verdict::Forwarded);
+  CHECK(load<uint32_t>(&in[kIpDestination]) == kInside.address);
+}

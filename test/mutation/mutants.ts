@@ -907,11 +907,15 @@ export const mutants: readonly Mutant[] = [
       "!bindings_.withinRate(host)",
     ],
   ]),
-  ...group("eviction", "nat/session_life.cpp", [
+  ...group("eviction", "nat/eviction.cpp", [
+    ["a packet's own binding goes", "evictionHand_ == opening.head || ", ""],
+    ["a hairpinned packet's other half goes", " || evictionHand_ == opening.outbound", ""],
+  ]),
+  ...group("forwards", "nat/bindings.cpp", [
     [
-      "a session joins a binding that made room for it",
-      "if (!permanent && bindings_.at(arrival).session == kNone) return Reason::NoMapping;",
-      "",
+      "an SCTP association has a forward's endpoint",
+      "} else if (sctpForward(wish.key.protocol(), e) != nullptr) {",
+      "} else if (false) {",
     ],
   ]),
   ...group("fragments", "nat/fragment_path.cpp", [
