@@ -626,8 +626,8 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "a shorter timeout is found late",
-      "if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) {",
-      "if (false) {",
+      "if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) restartTimer(slot);",
+      "",
     ],
     [
       "a session that is due is used",
@@ -673,8 +673,8 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "an error about another endpoint's session passes",
-      "if (taken.address != e.address || taken.port != e.port) slot = kNone;",
-      "",
+      "if (other || isAnchor(sessions_[slot])) slot = kNone;",
+      "if (isAnchor(sessions_[slot])) slot = kNone;",
     ],
     ["the sender is not hidden", "outer.source = addresses_", "addresses_"],
     ["a quoted query's identifier stays, inbound", "if (protocol == kIcmp) to.destinationPort = port;", ""],
@@ -844,13 +844,13 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "inbound packets always refresh",
-      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) s.last",
-      "s.last",
+      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) {",
+      "{",
     ],
     [
       "inbound packets never refresh",
-      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) s.last",
-      "if (false) s.last",
+      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) {",
+      "if (false) {",
     ],
     ["the candidate is not compared", "!matches(s, lane.key) || ", ""],
     ["replies go out", "isIcmpQuery(lane.icmpType) == (side == kOut)", "true"],
@@ -1059,5 +1059,65 @@ export const mutants: readonly Mutant[] = [
   ]),
   ...group("PPTP", "packet/rewrite.cpp", [
     ["the call id stays", "if (parsed.isCall) store(transport + kGreCallId, to.destinationPort);", ""],
+  ]),
+
+  ...group("explicit mappings", "nat/explicit.cpp", [
+    [
+      "the port filter is not looked at",
+      "return true;\n  }\n  return anchor.state == 0;",
+      "return true;\n  }\n  return true;",
+    ],
+    [
+      "a shorter life is found late",
+      "setFilters(s, request);\n  restartTimer(slot);",
+      "setFilters(s, request);",
+    ],
+    ["filters are forgotten", "setFilters(s, request);\n  restartTimer", "restartTimer"],
+    ["it never ends", "s.timeout = Timeout::Explicit;", ""],
+    ["an implicit mapping is not joined", "if (there != kNone) makeExplicit(slot);", ""],
+    ["another endpoint will do", "has.reason = Reason::PortsExhausted;\n    return has;", ""],
+    ["who is outside may ask", "if (!inside_.contains(request.inside)) return Reason::InvalidSource;", ""],
+    ["any protocol can be asked for", "carried && portSpace(request.protocol) != kNoPortSpace", "true"],
+    ["a kept session ends early", "s.last = std::max(s.last, now_ + (request.lifetime - idle));", ""],
+    [
+      "keeping may shorten",
+      "s.last = std::max(s.last, now_ + (request.lifetime - idle));",
+      "s.last = now_ + (request.lifetime - idle);",
+    ],
+    [
+      "nobody is let in",
+      "if (anchor != kNone && admits(sessions_[anchor], remote, remotePort)) return true;",
+      "",
+    ],
+    [
+      "a taken port is given",
+      "free && bindings_.claim(like, e, hostSlot)",
+      "bindings_.claim(like, e, hostSlot)",
+    ],
+    ["a host is seen from a second address", "} else if (host.isPaired) {", "} else if (false) {"],
+  ]),
+  ...group("explicit mappings", "nat/explicit.h", [
+    ["any remote is let in", "((remote ^ address) & mask) == 0 && ", ""],
+    ["any port is let in", " && (port == 0 || port == remotePort)", ""],
+  ]),
+  ...group("explicit mappings", "nat/session_life.cpp", [
+    ["its flows have ports of their own", "if (anchor != kNone) return anchor;\n", ""],
+    ["a packet takes from the promised time", "s.last = std::max(s.last, now_);", "s.last = now_;"],
+    [
+      "sessions don't know of it",
+      "if (explicitly) s.flags |= kExplicit;",
+      "if (anchor) s.flags |= kExplicit;",
+    ],
+    ["a forward keeps it", "if (permanent && isAnchor(was)) return false;", ""],
+  ]),
+  ...group("explicit mappings", "nat/translator.cpp", [
+    [
+      "a packet in a batch takes from the promised time",
+      "s.last = std::max(s.last, nat.now_);\n  uint32_t idDelta",
+      "s.last = nat.now_;\n  uint32_t idDelta",
+    ],
+  ]),
+  ...group("explicit mappings", "nat/eviction.cpp", [
+    ["it can be evicted", "if (isAnchor(s)) return true;", ""],
   ]),
 ];
