@@ -37,6 +37,11 @@ export class Context {
     return 1000 * Math.min(Math.max(seconds, this.lifetimes.min), this.lifetimes.max);
   }
 
+  /** Whole seconds that are left, to the millisecond: a clock's fractions are not exact. */
+  secondsUntil(time: number): number {
+    return Math.floor(Math.round(time - this.now) / 1000);
+  }
+
   /** Makes or renews a mapping, and remembers whose it is. */
   grant(demand: Demand): Grant | Refusal {
     const { endpoint, owner, remotes } = demand;

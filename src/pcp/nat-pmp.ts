@@ -59,7 +59,7 @@ function map(request: Buffer, protocol: "udp" | "tcp", context: Context): Buffer
   // A configured mapping is the answer to any request for it; it outlives the lifetime that is told.
   const lifetime = granted.permanent
     ? context.milliseconds(seconds) / 1000
-    : Math.ceil((granted.expiresAt - context.now) / 1000);
+    : context.secondsUntil(granted.expiresAt);
   return tell("success", granted.outside.port, lifetime);
 }
 

@@ -29,6 +29,7 @@ const OPTIONS = { preferFailure: 2, filter: 3 } as const;
 const OPTIONAL = 128;
 const FILTER_BYTES = 20;
 const FOREVER = 0xffffffff;
+const ANY_ADDRESS = "0.0.0.0";
 
 const PROTOCOLS = new Map<number, InsideEndpoint["protocol"]>([
   [6, "tcp"],
@@ -157,6 +158,9 @@ function map(request: Buffer, { preferFailure, filters }: Options, context: Cont
     context.release(endpoint);
     return response(request, "success", { lifetime: 0, epoch });
   }
+  // To insist on nothing makes no sense.
+  const insists = wish.port !== 0 || (wish.address ?? ANY_ADDRESS) !== ANY_ADDRESS;
+  if (preferFailure && !insists) throw new PcpError("malformedOption");
   const remotes = addFilters(entry?.remotes, filters);
   const granted = context.grant({
     endpoint,
@@ -227,7 +231,7 @@ function known({ address, port }: Partial<SessionEndpoint>): Partial<SessionEndp
 function tell(request: Buffer, granted: Grant | Refusal, exact: boolean, context: Context): Buffer {
   if (granted.reason !== null) throw new PcpError(resultOf(granted, exact));
   const { outside, expiresAt, permanent } = granted;
-  const seconds = permanent ? FOREVER : Math.ceil((expiresAt - context.now) / 1000);
+  const seconds = permanent ? FOREVER : context.secondsUntil(expiresAt);
   const message = response(request, "success", { lifetime: seconds, epoch: context.epoch });
   message.writeUInt16BE(outside.port, OUTSIDE_PORT);
   writeAddress(message, OUTSIDE_ADDRESS, outside.address);

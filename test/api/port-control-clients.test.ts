@@ -15,7 +15,8 @@ import { fieldsOf, foreign, missing, noTshark } from "../captures/tshark.js";
 import { filter, mapRequest, PREFER_FAILURE, peerRequest } from "../conformance/port-control-client.js";
 import { tcp, udp } from "../support/packets.js";
 
-const GATEWAY = "127.77.0.1";
+// An address of this process: several may run at a time.
+const GATEWAY = `127.77.${(process.pid >> 8) & 255}.${process.pid & 255}`;
 const CLIENT = "192.168.226.135";
 const LINKTYPE_RAW = 101;
 const FIELDS = [

@@ -331,6 +331,7 @@ row("RFC6887-S13.2", "PREFER_FAILURE with a taken port, a foreign address, anoth
     equal(control.refused(mapRequest(host, { suggested, options })), RESULT.CANNOT_PROVIDE_EXTERNAL);
   }
   equal(control.nat.sessions.length, 1);
+  equal(control.refused(mapRequest(X2, { options })), RESULT.MALFORMED_OPTION, "insists on nothing");
 });
 
 row("RFC6887-S13.3", "a filter lets in its remote, its prefix, its port, and nobody else", () => {
@@ -376,6 +377,16 @@ row("RFC6887-S15", "a mapping lives as long as was told, 120 s to a day", () => 
     drops(control.nat.in(udp(Y, outside)), "no-mapping");
   }
   equal(new PortControl({}, { minLifetime: 5, maxLifetime: 10 }).map(X, { lifetime: 100 }).lifetime, 10);
+});
+
+row("RFC6887-S15", "whole seconds by a clock of fractions", () => {
+  const control = new PortControl();
+  for (const n of range(200)) {
+    control.nat.wait(0.777);
+    const now = control.nat.now + n / 7;
+    const answer = control.server.answer(mapRequest(X, { lifetime: 600 }), { address: CLIENT }, now)!;
+    equal(answer.readUInt32BE(4), 600);
+  }
 });
 
 row("RFC6887-S15", "lifetime 0 deletes at once, twice too; the port rests", () => {
