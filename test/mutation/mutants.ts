@@ -677,8 +677,7 @@ export const mutants: readonly Mutant[] = [
       "",
     ],
     ["the sender is not hidden", "outer.source = addresses_", "addresses_"],
-    ["a quoted query's identifier stays, inbound", "if (protocol == kIcmp) to.destinationPort = port;", ""],
-    ["a quoted query's identifier stays, outbound", "if (protocol == kIcmp) to.sourcePort = port;", ""],
+    ["a quoted query's identifier stays", "if (protocol == kIcmp) to.sourcePort = port;", ""],
     [
       "an error keeps its identification",
       "if (route.direction != Direction::Inbound) outer.id = ",
@@ -1004,7 +1003,6 @@ export const mutants: readonly Mutant[] = [
     ["a segment with a wrong checksum is read", "readable && hasGoodChecksum(packet, parsed)", "readable"],
     ["a gap in the client's stream is read over", "more = side == kIn;", "more = true;"],
     ["a guess moves the stream", "segment.sequence - stream.next > kBelievable", "false"],
-    ["connections between inside hosts are read", "if ((s.flags & kHairpinned) != 0) return;", ""],
     [
       "what is repeated is read again",
       "if (more && seen >= segment.length) return;",
