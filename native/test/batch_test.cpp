@@ -417,6 +417,21 @@ TEST_CASE("batch: an inside source that came in on the outside is spoofed") {
   CHECK(pair.run({udp(kInside, kRemote)}, 0, kFromOutside).reason == Reason::InvalidSource);
 }
 
+TEST_CASE("batch: transports that the fast path does not know") {
+  Config c = rich();
+  c.protocols.add(kDccp);
+  Pair pair(c);
+  for (const uint8_t protocol : {kUdpLite, kDccp}) {
+    Bytes body(24);
+    store16be(&body[0], kInside.port);
+    store16be(&body[2], kRemote.port);
+    body[4] = protocol == kDccp ? 4 : 0;  // words of header; UDP-Lite covers all
+    const Bytes packet = ipv4(protocol, kInside.address, kRemote.address, body);
+    for (int i = 0; i < 3; i++) REQUIRE(pair.run(packet, 0).verdict == Verdict::Forwarded);
+  }
+  CHECK(pair.single().stats.byProtocol[3] == 6);
+}
+
 TEST_CASE("batch: the smaller MTU is the first to be asked, whichever side's it is") {
   for (const bool inside : {false, true}) {
     Config c = rich();
