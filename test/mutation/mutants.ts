@@ -828,6 +828,7 @@ export const mutants: readonly Mutant[] = [
       "other transports are taken",
       "portSpace(protocol) > portSpace(kIcmp)",
       "portSpace(protocol) == kNoPortSpace",
+      "track() refuses them next: only of TCP a side is marked as seen",
     ],
     ["ICMP errors are taken", "if (!isIcmpQuery(lane.icmpType) && !isIcmpReply(lane.icmpType)) return;", ""],
     ["a spoofed own source is taken", "if ((s.flags & kHairpinned) != 0) return false;", ""],
