@@ -73,10 +73,10 @@ const Alg* Translator::algOf(uint16_t port) const {
   return nullptr;
 }
 
-/// A connection begins, or begins again: watches it if its server's port is an ALG's.
+/// A connection begins, or begins again: watches it if its server's port is an ALG's. Hairpinned
+/// ones never come here, as both their ends are inside.
 void Translator::watch(uint32_t slot, Side side) {
   Session& s = sessions_[slot];
-  if ((s.flags & kHairpinned) != 0) return;  // both ends are inside
   const Alg* alg = side == kOut ? algOf(swap16(s.remotePort)) : algOf(swap16(s.insidePort));
   if (alg == nullptr && side == kIn) alg = algOf(swap16(s.publicPort));
   if (alg == nullptr) return;

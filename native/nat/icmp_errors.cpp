@@ -10,11 +10,10 @@ namespace napt {
 namespace {
 constexpr uint32_t kNone = SessionTable::kNone;
 
-/// Writes an identifier into both fields, or a port into its own.
-void setSource(Endpoints& to, uint8_t protocol, uint32_t address, uint16_t port) {
+/// Writes a port into its own field; of an identifier the source's counts.
+void setSource(Endpoints& to, uint32_t address, uint16_t port) {
   to.source = address;
   to.sourcePort = port;
-  if (protocol == kIcmp) to.destinationPort = port;
 }
 void setDestination(Endpoints& to, uint8_t protocol, uint32_t address, uint16_t port) {
   to.destination = address;
@@ -128,7 +127,7 @@ Reason Translator::quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& 
     if (other || isAnchor(sessions_[slot])) slot = kNone;
   }
   if (slot == kNone && !permanent) return Reason::IcmpNoSession;
-  setSource(to, q.protocol, inside, port);
+  setSource(to, inside, port);
   return Reason::None;
 }
 

@@ -32,9 +32,10 @@ class Pair {
     Result first;
     for (uint32_t i = 0; i < packets.size(); i++) {
       const auto size = static_cast<uint32_t>(packets[i].size());
-      const Result result = single_->translate(
-          {packets[i].data(), size, std::max(size, wire), (flags & kPartialChecksum) != 0}, i + 1,
-          now + i * delay);
+      const Result result =
+          single_->translate({packets[i].data(), size, std::max(size, wire),
+                              (flags & kPartialChecksum) != 0, (flags & kFromOutside) != 0},
+                             i + 1, now + i * delay);
       if (i == 0) first = result;
       REQUIRE(descriptors[i].verdict == result.packed());
       REQUIRE(descriptors[i].session == result.session);
@@ -408,6 +409,43 @@ TEST_CASE("batch: a remote of ours is believed only from inside") {
   // What only looks like it, from outside.
   CHECK(pair.run(udp(theirs, sourceOf(there)), 0).reason == Reason::InvalidSource);
   CHECK(pair.run(udp(sourceOf(there), theirs), 0).reason == Reason::InvalidSource);
+}
+
+TEST_CASE("batch: an inside source that came in on the outside is spoofed") {
+  Pair pair(rich());
+  REQUIRE(pair.run(udp(kInside, kRemote), 0).verdict == Verdict::Forwarded);
+  CHECK(pair.run({udp(kInside, kRemote)}, 0, kFromOutside).reason == Reason::InvalidSource);
+}
+
+TEST_CASE("batch: transports that the fast path does not know") {
+  Config c = rich();
+  c.protocols.add(kDccp);
+  Pair pair(c);
+  for (const uint8_t protocol : {kUdpLite, kDccp}) {
+    Bytes body(24);
+    store16be(&body[0], kInside.port);
+    store16be(&body[2], kRemote.port);
+    body[4] = protocol == kDccp ? 4 : 0;  // words of header; UDP-Lite covers all
+    const Bytes packet = ipv4(protocol, kInside.address, kRemote.address, body);
+    for (int i = 0; i < 3; i++) REQUIRE(pair.run(packet, 0).verdict == Verdict::Forwarded);
+  }
+  CHECK(pair.single().stats.byProtocol[3] == 6);
+}
+
+TEST_CASE("batch: the smaller MTU is the first to be asked, whichever side's it is") {
+  for (const bool inside : {false, true}) {
+    Config c = rich();
+    c.insideMtu = inside ? 100 : 1500;
+    c.outsideMtu = inside ? 1500 : 100;
+    auto probe = make(c);
+    const End outside = mapped(*probe, kInside);
+    Pair pair(c);
+    REQUIRE(pair.run(udp(kInside, kRemote), 0).verdict == Verdict::Forwarded);
+    REQUIRE(pair.run(udp(kRemote, outside), 0).verdict == Verdict::Forwarded);
+    const auto reason = [&](const Bytes& packet) { return pair.run(packet, 0).reason; };
+    CHECK((reason(udp(kInside, kRemote, 100)) == Reason::TooBig) == !inside);
+    CHECK((reason(udp(kRemote, outside, 100)) == Reason::TooBig) == inside);
+  }
 }
 
 TEST_CASE("batch: a session answers at its own public endpoint only") {

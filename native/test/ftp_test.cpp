@@ -321,6 +321,8 @@ TEST_CASE("FTP: passive servers behind a forward") {
     CHECK(ftp.replies(several) == several);
     const Text within = "211-Status\r\n" + unasked + "211 End\r\n";
     CHECK(ftp.replies(within) == within);
+    ftp.commands("PASV\r\n");
+    CHECK(ftp.replies(within) == within);
     CHECK(ftp.replies("502 no\r\n") == "502 no\r\n");
     CHECK(ftp.replies(unasked) == unasked);
     ftp.commands("EPSV\r\n");

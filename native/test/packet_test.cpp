@@ -197,8 +197,9 @@ TEST_CASE("a capture that is cut: what is there is translated, what isn't is not
 
 TEST_CASE("checksums: sums with carries at every place") {
   // All of a sum's words at their largest make every fold carry.
-  for (const uint64_t sum : {0x1ffffull, 0x1fffeull, 0xffff0001ull, 0x1fffffffeull, 0xfffeffffull,
-                             0xffffffffull, 0x1ffff0000ull, 0xffffffffffffull}) {
+  for (const uint64_t sum :
+       {0x1ffffull, 0x1fffeull, 0xffff0001ull, 0x1fffffffeull, 0xfffeffffull, 0xffffffffull,
+        0x1ffff0000ull, 0xffffffffffffull, 0x10000ffffffffull}) {
     CHECK(fold(sum) % 0xffff == sum % 0xffff);
     CHECK(fold(sum) != 0);
   }

@@ -190,6 +190,19 @@ TEST_CASE("reconfigure: sessions live by the new policy of their host") {
   CHECK(delivered(*next, kOther, outside) == kInside);
 }
 
+TEST_CASE("reconfigure: a shorter idle time that is over already ends a session at once") {
+  Config c = config();
+  auto nat = make(c);
+  mapped(*nat, kInside);
+  nat->advance(200 * kSecond, 10);
+  c.profiles[0].timeouts[static_cast<int>(Timeout::Udp)] = 100 * kSecond;
+  auto next = make(c);
+  next->adopt(*nat);
+  CHECK(next->stats.sessionsActive == 1);
+  next->sweep(200 * kSecond, 10);
+  CHECK(next->stats.sessionsActive == 0);
+}
+
 TEST_CASE("reconfigure: what is due counts as expired, not as deleted") {
   auto nat = make(config());
   REQUIRE(mapped(*nat, kInside).port != 0);

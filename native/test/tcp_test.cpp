@@ -298,6 +298,22 @@ TEST_CASE("TCP: both sides may reopen in time-wait") {
   }
 }
 
+TEST_CASE("TCP: what is far from all that the remote has sent does not refresh") {
+  Connection c(timed());
+  c.open();
+  constexpr uint32_t kReach = 65535;
+  uint64_t now = 10 * kSecond;
+  const auto refreshes = [&](uint32_t sequence) {
+    now += kSecond;
+    CHECK(c.in(kAck, sequence, 101, now));
+    return c.endsAt() == now + 7440 * kSecond;
+  };
+  CHECK(refreshes(501 + kReach));
+  CHECK(refreshes(501 - kReach));
+  CHECK_FALSE(refreshes(501 + kReach + 1));
+  CHECK_FALSE(refreshes(501 - kReach - 1));
+}
+
 TEST_CASE("TCP: what was refused by the receiver's window does not move it") {
   Connection c(timed());
   c.open();

@@ -677,8 +677,7 @@ export const mutants: readonly Mutant[] = [
       "if (isAnchor(sessions_[slot])) slot = kNone;",
     ],
     ["the sender is not hidden", "outer.source = addresses_", "addresses_"],
-    ["a quoted query's identifier stays, inbound", "if (protocol == kIcmp) to.destinationPort = port;", ""],
-    ["a quoted query's identifier stays, outbound", "if (protocol == kIcmp) to.sourcePort = port;", ""],
+    ["a quoted query's identifier stays", "if (protocol == kIcmp) to.sourcePort = port;", ""],
     [
       "an error keeps its identification",
       "if (route.direction != Direction::Inbound) outer.id = ",
@@ -829,6 +828,7 @@ export const mutants: readonly Mutant[] = [
       "other transports are taken",
       "portSpace(protocol) > portSpace(kIcmp)",
       "portSpace(protocol) == kNoPortSpace",
+      "track() refuses them next: only of TCP a side is marked as seen",
     ],
     ["ICMP errors are taken", "if (!isIcmpQuery(lane.icmpType) && !isIcmpReply(lane.icmpType)) return;", ""],
     ["a spoofed own source is taken", "if ((s.flags & kHairpinned) != 0) return false;", ""],
@@ -1008,7 +1008,6 @@ export const mutants: readonly Mutant[] = [
     ["a segment with a wrong checksum is read", "readable && hasGoodChecksum(packet, parsed)", "readable"],
     ["a gap in the client's stream is read over", "more = side == kIn;", "more = true;"],
     ["a guess moves the stream", "segment.sequence - stream.next > kBelievable", "false"],
-    ["connections between inside hosts are read", "if ((s.flags & kHairpinned) != 0) return;", ""],
     [
       "what is repeated is read again",
       "if (more && seen >= segment.length) return;",
