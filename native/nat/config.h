@@ -84,6 +84,8 @@ struct Exemption {
   uint32_t network, mask;  // host order
   uint8_t protocol;        // 0: any
   uint16_t low, high;      // remote ports
+
+  bool operator==(const Exemption&) const = default;
 };
 
 /// How a group of inside hosts is treated. Limits of 0 are none.

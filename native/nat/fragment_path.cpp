@@ -151,4 +151,37 @@ void Translator::expireFragments() {
   }
 }
 
+/// Takes over the datagrams. Where this config would not have its fragments go, none goes any more.
+void Translator::adoptFragments(Translator& old) {
+  fragments_ = std::move(old.fragments_);
+  const bool sameExemptions = config_.exemptions == old.config_.exemptions;
+  fragments_.each([&](Datagram& d) {
+    if (!mayStay(d, sameExemptions)) fragments_.decide(d, DatagramState::Refused);
+  });
+}
+
+/// Whether what was decided of a datagram is still right, as far as that can be told by addresses.
+bool Translator::mayStay(const Datagram& d, bool sameExemptions) const {
+  const DatagramKey& key = d.key;
+  const bool fromInside = inside_.contains(key.source);
+  if (d.state == DatagramState::Exempt) {
+    const uint32_t remote = fromInside ? key.destination : key.source;
+    return sameExemptions || exemptions_.judge(remote, key.protocol, 0, false) == Exempt::Yes;
+  }
+  if (d.state != DatagramState::Translated) return true;
+  const auto isOf = [this](uint32_t number, uint32_t host) {
+    if (number == PublicAddresses::kNone) return false;
+    PublicEndpoint fixed;
+    const bool mapped = bindings_.findPermanent(Key::of(host, 0, 0, 0, kIcmp), fixed);
+    return mapped ? fixed.address == number : !addresses_[number].isStatic;
+  };
+  const uint32_t own = addresses_.find(key.destination);
+  const bool source =
+      fromInside ? isOf(addresses_.find(d.to.source), key.source) : d.to.source == key.source;
+  const bool destination = d.toInside
+                               ? inside_.contains(d.to.destination) && isOf(own, d.to.destination)
+                               : fromInside && own == PublicAddresses::kNone;
+  return source && destination;
+}
+
 }  // namespace napt

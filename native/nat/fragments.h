@@ -81,6 +81,12 @@ class Fragments {
     return d;
   }
 
+  /// Shows all datagrams, the oldest first.
+  template <class Visit>
+  void each(Visit visit) {
+    for (uint32_t at = oldest_; at != 0; at = datagrams_[at - 1].newer) visit(datagrams_[at - 1]);
+  }
+
   /// What the fragments of a datagram do from now on.
   void decide(Datagram& d, DatagramState state) {
     if (d.state == DatagramState::Waiting) leaveWaiting(d);

@@ -307,7 +307,7 @@ void Translator::adopt(Translator& old) {
     }
   }
   bindings_.adoptResting(old.bindings_);
-  fragments_ = std::move(old.fragments_);
+  adoptFragments(old);
   store_ = std::move(old.store_);
   outbox_ = old.outbox_;
   unanswered_ = old.unanswered_;

@@ -222,6 +222,8 @@ class Translator {
   void discardWaiting(Datagram& datagram, Reason reason);
   void discard(uint32_t link, Reason reason);
   void expireFragments();
+  void adoptFragments(Translator& old);
+  bool mayStay(const Datagram& datagram, bool sameExemptions) const;
 
   // too_big.cpp
   uint32_t exceededMtu(const PacketView& packet, bool toInside) const;

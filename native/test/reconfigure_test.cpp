@@ -268,3 +268,79 @@ TEST_CASE("reconfigure: what has no port of the NAT's keeps its remote") {
   REQUIRE(run(*next, in).verdict == Verdict::Forwarded);
   CHECK(load<uint32_t>(&in[kIpDestination]) == kInside.address);
 }
+
+namespace {
+
+/// Sends the first of a datagram's two fragments, goes on with another config, and sends the other.
+Result secondAfter(Config before, Config after, const Bytes& whole) {
+  setAll(before.policies[0].filtering, Behaviour::EndpointIndependent);
+  setAll(after.policies[0].filtering, Behaviour::EndpointIndependent);
+  auto nat = make(before);
+  REQUIRE(mapped(*nat, kNeighbour, kOther) == End{kPublic, 5000});
+  std::vector<Bytes> pieces = split(fragmentable(whole, 5), {40, 32});
+  const Result first = run(*nat, pieces[0]);
+  REQUIRE(first.reason == Reason::None);
+  auto next = reconfigured(*nat, after);
+  const Bytes untouched = pieces[1];
+  const Result second = run(*next, pieces[1]);
+  if (second.verdict != Verdict::Dropped) {
+    CHECK(second.verdict == first.verdict);
+    CHECK(load<uint32_t>(&pieces[1][kIpSource]) == load<uint32_t>(&pieces[0][kIpSource]));
+    CHECK(load<uint32_t>(&pieces[1][kIpDestination]) == load<uint32_t>(&pieces[0][kIpDestination]));
+  } else {
+    CHECK(pieces[1] == untouched);
+  }
+  return second;
+}
+
+}  // namespace
+
+TEST_CASE("reconfigure: fragments follow their first one no longer than the config lets them") {
+  Config c = config();
+  c.outside = {{kPublic, 5000, 6000}};
+  c.policies[0].randomPorts = c.policies[0].parity = false;
+  const Bytes out = udp(kInside, kRemote, 64);
+  const Bytes in = udp(kRemote, {kPublic, 5000}, 64);
+  const Bytes hairpin = udp(kInside, {kPublic, 5000}, 64);
+  Config elsewhere = c;
+  elsewhere.outside = {{kPublic2, 5000, 6000}};
+  Config theirs = c;  // the address is another host's alone
+  theirs.outside = {{kPublic2, 5000, 6000}};
+  theirs.statics = {{kPublic, kMapped}};
+  Config own = theirs;  // the host has one of its own
+  own.outside = c.outside;
+  own.statics = {{kPublic2, kInside.address}};
+  Config none = c;  // the hosts are not inside any more
+  none.inside = {{0x0a000000, 0xff000000}};
+  for (const Bytes& packet : {out, in, hairpin}) {
+    CHECK(secondAfter(c, c, packet).verdict == Verdict::Forwarded);
+    CHECK(secondAfter(c, theirs, packet).reason == Reason::FragmentRefused);
+    const Reason gone = secondAfter(c, elsewhere, packet).reason;
+    CHECK((gone == Reason::FragmentRefused || gone == Reason::Unmatched));
+    CHECK(secondAfter(c, none, packet).verdict == Verdict::Dropped);
+  }
+  CHECK(secondAfter(c, own, out).reason == Reason::FragmentRefused);
+  CHECK(secondAfter(c, own, in).verdict == Verdict::Forwarded);
+}
+
+TEST_CASE("reconfigure: fragments of what is exempt no more don't leave as they are") {
+  Config none = config();
+  none.outside = {{kPublic, 5000, 6000}};
+  none.policies[0].randomPorts = none.policies[0].parity = false;
+  Config all = none, port = none, otherPort = none;
+  all.exemptions = {{0xc6336407, 0xffffffff, 0, 0, 65535}};
+  port.exemptions = {{0xc6336407, 0xffffffff, kUdp, 54, 54}};
+  otherPort.exemptions = {{0xc6336407, 0xffffffff, kUdp, 55, 55}};
+  const End remote{kRemote.address, 54};
+  const Bytes out = udp(kInside, remote, 64), in = udp(remote, kInside, 64);
+  for (const Bytes& packet : {out, in}) {
+    for (const Config& c : {all, port}) {
+      CHECK(secondAfter(c, c, packet).verdict == Verdict::Passed);
+      CHECK(secondAfter(c, all, packet).verdict == Verdict::Passed);
+      // Its port, which would tell, is not in this fragment.
+      CHECK(secondAfter(c, otherPort, packet).reason == Reason::FragmentRefused);
+    }
+  }
+  CHECK(secondAfter(all, none, out).reason == Reason::FragmentRefused);
+  CHECK(secondAfter(all, none, in).reason == Reason::Unmatched);
+}
