@@ -3,6 +3,8 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "nat/dccp.h"
+
 namespace napt::fuzz {
 
 namespace {
@@ -35,6 +37,13 @@ struct Exact {
     std::copy(from.begin(), from.end(), bytes.get());
   }
 };
+
+/// Whether the inside host has a part in a session: what outsiders try alone permits nobody.
+bool isOfInside(const Session& s) {
+  if (isAnchor(s)) return true;
+  if (s.protocol == kTcp) return (s.flags & kSeenInside) != 0 || (s.state & kBegunOutside) == 0;
+  return s.protocol != kDccp || (s.flags & kVisitor) == 0 || isTakenDccp(s);
+}
 
 uint64_t packetsOf(const Session& s) { return uint64_t{s.packets[kOut]} + s.packets[kIn]; }
 
@@ -544,9 +553,9 @@ void World::judgeFilter(const Translator& nat, const std::map<uint32_t, Known>& 
       const RemoteFilter filter{s.end[i], s.edge[i], s.window[i]};
       admitted = admitted || filter.admits(in.from, swap16(in.sourcePort));
     }
-    admitted = admitted || (isAnchor(s) && s.state == 0) ||
-               filtering == Behaviour::EndpointIndependent ||
-               (address && (filtering == Behaviour::AddressDependent || port));
+    admitted = admitted || (isAnchor(s) && s.state == 0) || (address && port) ||
+               (isOfInside(s) && (filtering == Behaviour::EndpointIndependent ||
+                                  (address && filtering == Behaviour::AddressDependent)));
     if (!forwarded) continue;
     const Flow out = flowOf(after);
     delivered = delivered || (out.to == s.inside && out.destinationPort == swap16(s.insidePort));
