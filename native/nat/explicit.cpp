@@ -97,7 +97,8 @@ Granted Translator::keep(const MappingRequest& request, uint32_t remote, uint16_
   }
   Session& s = sessions_[slot];
   const uint64_t idle = timeoutOf(s.profile, s.timeout);
-  if (request.lifetime > idle) s.last = std::max(s.last, now_ + (request.lifetime - idle));
+  const uint64_t until = now_ + request.lifetime;
+  if (until > idle) s.last = std::max(s.last, until - idle);
   latest_ = std::max(latest_, s.last);
   return granted(slot);
 }

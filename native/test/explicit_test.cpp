@@ -220,6 +220,10 @@ TEST_CASE("explicit mappings: the session of a flow is kept, and not ended") {
     CHECK(delivered(*nat, kOther, outsideOf(made), 900 * kSecond) == kNobody);
     CHECK(delivered(*nat, kRemote, outsideOf(made), 1200 * kSecond) == kNobody);
   }
+  // A short time is longer than what is left of an idle session.
+  auto idle = make(config());
+  mapped(*idle, kInside, kRemote);
+  CHECK(keep(*idle, kInside, kRemote, 100 * kSecond, 250 * kSecond).until == 350 * kSecond);
   // In a batch, too, a packet takes nothing from the promised time.
   auto nat = make(config());
   const Granted made = keep(*nat, kInside, kRemote, 1000 * kSecond);

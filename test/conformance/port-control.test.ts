@@ -294,6 +294,17 @@ row("RFC6887-S12", "PEER extends the mapping of a flow; neither a short lifetime
   drops(control.nat.in(udp(Y, outside)), "no-mapping");
 });
 
+row("RFC6887-S12", "PEER with a short lifetime extends a flow that is about to end", () => {
+  const control = new PortControl();
+  const outside = control.nat.map("udp", X, Y);
+  control.nat.at(250);
+  equal(control.peer(X, Y, { lifetime: 120 }).lifetime, 120);
+  control.nat.at(369);
+  passes(control.nat.in(udp(Y, outside)));
+  control.nat.at(370);
+  drops(control.nat.in(udp(Y, outside)), "no-mapping");
+});
+
 row("RFC6887-S12", "PEER with a suggested endpoint: that, or CANNOT_PROVIDE_EXTERNAL", () => {
   const control = new PortControl();
   equal(control.peer(X, Y, { suggested: at(A, 7777) }).outside, at(A, 7777));

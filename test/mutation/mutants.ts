@@ -1077,11 +1077,11 @@ export const mutants: readonly Mutant[] = [
     ["another endpoint will do", "has.reason = Reason::PortsExhausted;\n    return has;", ""],
     ["who is outside may ask", "if (!inside_.contains(request.inside)) return Reason::InvalidSource;", ""],
     ["any protocol can be asked for", "carried && portSpace(request.protocol) != kNoPortSpace", "true"],
-    ["a kept session ends early", "s.last = std::max(s.last, now_ + (request.lifetime - idle));", ""],
+    ["a kept session ends early", "if (until > idle) s.last = std::max(s.last, until - idle);", ""],
     [
       "keeping may shorten",
-      "s.last = std::max(s.last, now_ + (request.lifetime - idle));",
-      "s.last = now_ + (request.lifetime - idle);",
+      "if (until > idle) s.last = std::max(s.last, until - idle);",
+      "if (until > idle) s.last = until - idle;",
     ],
     [
       "nobody is let in",
