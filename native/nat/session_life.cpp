@@ -196,9 +196,9 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
   Session& s = sessions_[slot];
   const Timeout before = s.timeout;
   const bool refreshes = track(slot, side, segment);
-  if (refreshes && (side == kOut || (s.flags & kPermanent) != 0 || isTaken(s))) {
-    s.last = std::max(s.last, now_);
-  }
+  // A connection that is begun once more has its time, too, as a new one has.
+  const bool counts = side == kOut || (s.flags & kPermanent) != 0 || s.timeout != before;
+  if (refreshes && (counts || isTaken(s))) s.last = std::max(s.last, now_);
   if (side == kOut) forgetUnanswered(s, segment);
   if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) restartTimer(slot);
   sessions_.count(slot, side, bytes);

@@ -289,10 +289,14 @@ TEST_CASE("TCP: both sides may reopen in time-wait") {
     CHECK(c.in(kFin | kAck, 501, 102));
     CHECK(c.out(kAck, 102, 502));
     REQUIRE(c.phase() == TcpPhase::TimeWait);
-    CHECK((inside ? c.out(kSyn, 9000, 0) : c.in(kSyn, 9000, 0)));
+    // Later than a connection may take to open.
+    const uint64_t later = 200 * kSecond;
+    CHECK((inside ? c.out(kSyn, 9000, 0, later) : c.in(kSyn, 9000, 0, later)));
     CHECK(c.phase() == TcpPhase::Opening);
-    CHECK((inside ? c.in(kSyn | kAck, 20, 9001) : c.out(kSyn | kAck, 20, 9001)));
-    CHECK((inside ? c.out(kAck, 9001, 21) : c.in(kAck, 9001, 21)));
+    CHECK(c.endsAt() == later + kOpening);
+    const uint64_t soon = later + kSecond;
+    CHECK((inside ? c.in(kSyn | kAck, 20, 9001, soon) : c.out(kSyn | kAck, 20, 9001, soon)));
+    CHECK((inside ? c.out(kAck, 9001, 21, soon) : c.in(kAck, 9001, 21, soon)));
     CHECK(c.phase() == TcpPhase::Established);
     CHECK(c.nat->stats.sessionsCreated == 1);
   }

@@ -415,9 +415,11 @@ export class NatModel {
   private touch(session: Session, from: Side, { packet }: Flow): void {
     const { body } = packet;
     if (session.tcp !== null && body.kind === "tcp") {
+      const { phase } = session.tcp;
       const effective = session.tcp.segment(from, { ...body, length: body.payload.length });
       const alone = from === "outside" && session.binding.kind === "dynamic" && !this.isTaken(session);
-      if (effective && !alone) session.lastSeen = this.now;
+      const anew = session.tcp.phase !== phase; // begun once more, it has its time once more
+      if (effective && (!alone || anew)) session.lastSeen = this.now;
     } else if (from === "inside" || this.config.inboundRefresh) {
       session.lastSeen = this.now;
     }

@@ -86,7 +86,7 @@ export class TcpModel {
 
   /** Whether a quoted segment of that side may still be on its way. As rough as `accepts`. */
   inFlight(side: Side, seq: number): boolean {
-    return this.accepts(side, seq);
+    return this.halves[side].next !== null && this.accepts(side, seq);
   }
 
   /** Takes in a segment; false when it has no effect at all, not even on idleness. */
@@ -108,9 +108,17 @@ export class TcpModel {
     } else {
       this.reset = false;
     }
-    if (side === "inside") this.spoke = true;
     const half = this.halves[side];
     const peer = this.halves[otherSide(side)];
+    // What nobody off the path can know is believed: where the remote's numbers begin, and then only what is near.
+    const answers = has("S") && has("A") && !half.sentAck && peer.next !== null && ack === peer.next;
+    const begins = has("S") && !has("A");
+    if (side === "outside" && !begins && !answers && !this.accepts(side, seq)) return false;
+    const acknowledges = has("A") && !half.sentAck && peer.next !== null;
+    if (side === "outside" && acknowledges && (peer.next! - ack) >>> 0 > 0xfffff) return false;
+    // The inside host knows what it has got.
+    if (side === "inside" && has("S") && has("A")) peer.next = ack;
+    if (side === "inside") this.spoke = true;
     if (has("F")) half.fin = (seq + length) >>> 0;
     const end = (seq + length + (has("S") ? 1 : 0) + (has("F") ? 1 : 0)) >>> 0;
     const anew = has("S") && half.syn !== seq;
