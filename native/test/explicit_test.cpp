@@ -153,6 +153,16 @@ TEST_CASE("explicit mappings: wishes, and those that must come true") {
         wish.address);
 }
 
+TEST_CASE("explicit mappings: the port of one of the endpoint's own flows is not for all") {
+  Config c = config();
+  setAll(c.policies[0].mapping, Behaviour::AddressAndPortDependent);
+  auto nat = make(c);
+  const End flow = mapped(*nat, kInside);
+  CHECK(nat->map(wishing(request(kInside), flow, true), 0).reason == Reason::PortsExhausted);
+  CHECK_FALSE(map(*nat, wishing(request(kInside), flow)) == flow);
+  CHECK(mapped(*nat, kInside) == flow);
+}
+
 TEST_CASE("explicit mappings: configured ones are what they are") {
   Config c = config();
   c.forwards = {{kUdp, kPublic, 5000, kInside.address, kInside.port}};
@@ -224,14 +234,20 @@ TEST_CASE("explicit mappings: the session of a flow is kept, and not ended") {
   auto idle = make(config());
   mapped(*idle, kInside, kRemote);
   CHECK(keep(*idle, kInside, kRemote, 100 * kSecond, 250 * kSecond).until == 350 * kSecond);
-  // In a batch, too, a packet takes nothing from the promised time.
-  auto nat = make(config());
-  const Granted made = keep(*nat, kInside, kRemote, 1000 * kSecond);
-  Bytes packet = udp(kInside, kRemote);
-  Descriptor d{0, static_cast<uint32_t>(packet.size()), 0, 0, 0, 0, 0, 0};
-  nat->translateBatch(&d, 1, packet.data(), packet.size(), kSecond);
-  CHECK(sourceOf(packet) == outsideOf(made));
-  CHECK(delivered(*nat, kRemote, outsideOf(made), 999 * kSecond) == kInside);
+  // A packet takes nothing from the promised time, singly or in a batch.
+  for (const bool batch : {false, true}) {
+    auto nat = make(config());
+    const Granted made = keep(*nat, kInside, kRemote, 1000 * kSecond);
+    Bytes packet = udp(kInside, kRemote);
+    Descriptor d{0, static_cast<uint32_t>(packet.size()), 0, 0, 0, 0, 0, 0};
+    if (batch) {
+      nat->translateBatch(&d, 1, packet.data(), packet.size(), kSecond);
+    } else {
+      run(*nat, packet, kSecond);
+    }
+    CHECK(sourceOf(packet) == outsideOf(made));
+    CHECK(delivered(*nat, kRemote, outsideOf(made), 999 * kSecond) == kInside);
+  }
 }
 
 TEST_CASE("explicit mappings: keep an outside endpoint that is wished for") {
