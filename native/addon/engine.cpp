@@ -249,18 +249,18 @@ Napi::Value Engine::sweep(const Napi::CallbackInfo& info) {
 void Engine::writeRow(uint32_t slot, double* row) const {
   const Session& s = nat_->sessions()[slot];
   const SessionLinks& links = nat_->sessions().links(slot);
-  const auto wide = [&](Side side) {
-    return static_cast<double>(uint64_t{links.packetCarry[side]} << 16 | s.packets[side]);
+  const auto packets = [&](Side side) {
+    return static_cast<double>(nat_->sessions().packets(slot, side));
   };
-  const auto wideBytes = [&](Side side) {
-    return static_cast<double>(uint64_t{links.byteCarry[side]} << 32 | s.bytes[side]);
+  const auto bytes = [&](Side side) {
+    return static_cast<double>(nat_->sessions().bytes(slot, side));
   };
   const double values[kSessionFields] = {
       static_cast<double>(slot),
       static_cast<double>(s.protocol),
       static_cast<double>(swap32(s.inside)),
       static_cast<double>(swap16(s.insidePort)),
-      static_cast<double>(swap32(nat_->addressOf(s))),
+      static_cast<double>(swap32(s.publicAddress)),
       static_cast<double>(swap16(s.publicPort)),
       static_cast<double>(swap32(s.remote)),
       static_cast<double>(swap16(s.remotePort)),
@@ -270,10 +270,10 @@ void Engine::writeRow(uint32_t slot, double* row) const {
       toMs(s.last),
       toMs(nat_->deadlineOf(slot)),
       toMs(uint64_t{links.created} << 27),
-      wide(kOut),
-      wide(kIn),
-      wideBytes(kOut),
-      wideBytes(kIn),
+      packets(kOut),
+      packets(kIn),
+      bytes(kOut),
+      bytes(kIn),
   };
   std::copy(values, values + kSessionFields, row);
 }

@@ -45,7 +45,13 @@ bool isOfInside(const Session& s) {
   return s.protocol != kDccp || (s.flags & kVisitor) == 0 || isTakenDccp(s);
 }
 
-uint64_t packetsOf(const Session& s) { return uint64_t{s.packets[kOut]} + s.packets[kIn]; }
+/// Packets that a session has had since `was`, fewer than its low parts can count.
+uint64_t packetsSince(const Session& is, const Session& was) {
+  const auto more = [&](Side side) {
+    return static_cast<uint8_t>(is.packets[side] - was.packets[side]);
+  };
+  return uint64_t{more(kOut)} + more(kIn);
+}
 
 }  // namespace
 
@@ -492,20 +498,20 @@ void World::judgeState(const Translator& nat, const std::map<uint32_t, Known>& k
       const uint32_t half = end(in.from, in.to, in.sourcePort, in.destinationPort);
       require(half != SessionTable::kNone, "hairpinned, and no session outbound");
       const Session& sent = const_cast<Translator&>(nat).sessions()[half];
-      require(nat.addressOf(sent) == out.from && sent.publicPort == swap16(out.sourcePort),
+      require(sent.publicAddress == out.from && sent.publicPort == swap16(out.sourcePort),
               "hairpinned from another endpoint");
       outbound = result.session == half + 1;
       const uint32_t other = end(out.to, out.from, out.destinationPort, out.sourcePort);
       if (outbound && other != SessionTable::kNone && other != half) {
         const Session& got = const_cast<Translator&>(nat).sessions()[other];
-        require(nat.addressOf(got) != in.to || got.publicPort != swap16(in.destinationPort),
+        require(got.publicAddress != in.to || got.publicPort != swap16(in.destinationPort),
                 "hairpinned past its session inbound");
       }
     }
     const uint32_t inside = outbound ? in.from : out.to;
     const uint32_t remote = !outbound ? out.from : hairpin ? in.to : out.to;
     const uint32_t own = outbound ? out.from : in.to;
-    require(s.protocol == in.protocol && s.inside == inside && nat.addressOf(s) == own,
+    require(s.protocol == in.protocol && s.inside == inside && s.publicAddress == own,
             "not this session's packet");
     require(s.remote == remote, "another remote's session");
     const uint16_t port = outbound ? out.sourcePort : in.destinationPort;
@@ -515,13 +521,13 @@ void World::judgeState(const Translator& nat, const std::map<uint32_t, Known>& k
   }
   const bool mapped = hasPorts(in.protocol) && in.protocol != kSctp;
   if (result.direction == Direction::Inbound && (mapped || query)) {
-    judgeFilter(nat, known, in, after, result);
+    judgeFilter(known, in, after, result);
   }
 }
 
 /// Who may come in from outside? Judged by the sessions that there were.
-void World::judgeFilter(const Translator& nat, const std::map<uint32_t, Known>& known,
-                        const Flow& in, const Bytes& after, const Result& result) const {
+void World::judgeFilter(const std::map<uint32_t, Known>& known, const Flow& in, const Bytes& after,
+                        const Result& result) const {
   for (const StaticMapping& m : config_.statics) {
     if (m.outside == in.to) return;
   }
@@ -534,7 +540,7 @@ void World::judgeFilter(const Translator& nat, const std::map<uint32_t, Known>& 
   for (const auto& [slot, is] : known) {
     const Session& s = is.session;
     if (!is.live || (s.flags & kPermanent) != 0 || s.protocol != in.protocol ||
-        nat.addressOf(s) != in.to || s.publicPort != swap16(in.destinationPort)) {
+        s.publicAddress != in.to || s.publicPort != swap16(in.destinationPort)) {
       continue;
     }
     const Policy& policy = config_.policies[config_.profiles[s.profile].policy];
@@ -574,7 +580,7 @@ void World::judgeCounters(Translator& nat, const std::map<uint32_t, Known>& know
   for (const auto& [slot, is] : sessionsOf(nat)) {
     const auto was = known.find(slot);
     require(was != known.end(), "a session that was not created");
-    const uint64_t more = packetsOf(is.session) - packetsOf(was->second.session);
+    const uint64_t more = packetsSince(is.session, was->second.session);
     require(more <= 1 || result.direction == Direction::Hairpin, "counted twice");
     counted += more;
   }

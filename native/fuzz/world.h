@@ -54,8 +54,8 @@ class World {
   Result single(Translator& nat, Packet& packet, uint32_t tag, uint64_t now);
   void judgeState(const Translator& nat, const std::map<uint32_t, Known>& known,
                   const Packet& before, const Bytes& after, const Result& result) const;
-  void judgeFilter(const Translator& nat, const std::map<uint32_t, Known>& known, const Flow& in,
-                   const Bytes& after, const Result& result) const;
+  void judgeFilter(const std::map<uint32_t, Known>& known, const Flow& in, const Bytes& after,
+                   const Result& result) const;
   void judgeCounters(Translator& nat, const std::map<uint32_t, Known>& known, const Result& result,
                      const Bytes& before) const;
   void sync();

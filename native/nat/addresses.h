@@ -108,8 +108,9 @@ class PublicAddresses {
   /// The number of an own address (network order), or kNone.
   uint32_t find(uint32_t address) const {
     for (uint32_t at = place(address);; at = (at + 1) & mask_) {
-      if (table_[at].number == 0) return kNone;
-      if (table_[at].address == address) return table_[at].number - 1;
+      const Entry entry = table_[at];
+      // One branch, which is taken whether found or not.
+      if (((entry.address == address) | (entry.number == 0)) != 0) return entry.number - 1;
     }
   }
 
@@ -117,6 +118,7 @@ class PublicAddresses {
   uint32_t size() const { return static_cast<uint32_t>(list_.size()); }
   /// The first `pool()` numbers are the pool.
   uint32_t pool() const { return pool_; }
+  bool hasStatics() const { return hasStatics_; }
 
  private:
   struct Entry {
@@ -128,8 +130,10 @@ class PublicAddresses {
 
   void add(const PublicAddress& a) {
     list_.push_back(a);
-    if (list_.size() * 4 > table_.size()) {
-      table_.assign(std::max<size_t>(8, table_.size() * 2), Entry{0, 0});
+    hasStatics_ |= a.isStatic;
+    // Sparse, so that a remote's address meets a free entry at once.
+    if (list_.size() * 16 > table_.size()) {
+      table_.assign(std::max<size_t>(64, table_.size() * 2), Entry{0, 0});
       mask_ = static_cast<uint32_t>(table_.size() - 1);
       for (uint32_t i = 0; i < list_.size(); i++) enter(list_[i].address, i);
     } else {
@@ -146,6 +150,7 @@ class PublicAddresses {
   std::vector<Entry> table_;
   uint32_t mask_ = 0;
   uint32_t pool_ = 0;
+  bool hasStatics_ = false;
 };
 
 /// Addresses (network order) that never are the source or destination of forwarded unicast:

@@ -43,7 +43,7 @@ struct Translator::WatchedControl final : Control {
   bool outsideOf(uint8_t protocol, uint16_t insidePort, Endpoint& out) override {
     const uint32_t at = nat.lookup(keyOf(protocol, insidePort));
     if (at == kNone || nat.sessions_[at].address != session().address) return false;
-    out = {nat.addressOf(nat.sessions_[at]), nat.sessions_[at].publicPort};
+    out = {nat.sessions_[at].publicAddress, nat.sessions_[at].publicPort};
     return true;
   }
   bool insideOf(uint8_t protocol, uint16_t publicPort, uint16_t& out) override {

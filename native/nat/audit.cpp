@@ -87,10 +87,7 @@ void Audit::session(uint32_t slot) {
   const Session& s = nat_.sessions_[slot];
   require(s.address < nat_.addresses_.size(), "session: address", slot, s.address);
   const PublicAddress& own = nat_.addresses_[s.address];
-  const Delta ports = delta16(s.insidePort, s.publicPort);
-  require(s.transportDelta ==
-              (s.protocol == kIcmp ? ports : combine(delta32(s.inside, own.address), ports)),
-          "session: transport delta", slot);
+  require(s.publicAddress == own.address, "session: public address", slot);
   require(s.profile == nat_.profileOf(s.inside, s.protocol, s.remotePort), "session: profile", slot,
           s.profile);
   require(s.last <= std::max(nat_.now_, nat_.latest_) || isAnchor(s),

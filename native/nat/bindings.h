@@ -59,7 +59,7 @@ class Bindings {
   Entry at(const Arrival& arrival);
 
   /// For the batched path: the address of a port's entry.
-  const uint32_t* entry(uint32_t space, uint32_t address, uint16_t port) {
+  uint32_t* entry(uint32_t space, uint32_t address, uint16_t port) {
     return &map_.at(space, address, port);
   }
 

@@ -22,11 +22,8 @@ bool Translator::isAssured(uint32_t slot) const {
     case kDccp:
     case kSctp:
       return (s.state & 3) == 3;
-    default: {
-      const SessionLinks& links = sessions_.links(slot);
-      return (s.packets[kOut] | links.packetCarry[kOut]) != 0 &&
-             (s.packets[kIn] | links.packetCarry[kIn]) != 0;
-    }
+    default:
+      return sessions_.packets(slot, kOut) != 0 && sessions_.packets(slot, kIn) != 0;
   }
 }
 

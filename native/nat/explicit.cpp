@@ -118,7 +118,7 @@ uint32_t Translator::publicAddressOf(uint32_t inside) const {
 
 Granted Translator::granted(uint32_t slot) const {
   const Session& s = sessions_[slot];
-  return {Reason::None, addressOf(s), swap16(s.publicPort), false, deadlineOf(slot)};
+  return {Reason::None, s.publicAddress, swap16(s.publicPort), false, deadlineOf(slot)};
 }
 
 Reason Translator::refusal(const MappingRequest& request) const {

@@ -1,11 +1,11 @@
 // A hash index: from a keyed 64-bit hash to 32-bit slot numbers of some table.
 //
-// A bucket is one cache line: eight 16-bit tags, eight slot numbers, and a link for the few that
+// A bucket is one cache line: ten 16-bit tags, ten slot numbers, and a link for the few that
 // overflow. It grows by linear hashing, one bucket split for every few insertions, inside memory
 // that is reserved up front: no pause, no copy, and its size follows the number of entries.
 //
 // The index stores no keys. `find` asks the caller to compare, and a split asks for the hash of a
-// slot, so each entry costs about 12 bytes.
+// slot, so each entry costs about 10 bytes.
 #pragma once
 
 #include "nat/arena.h"
@@ -39,6 +39,14 @@ inline uint64_t hash128(uint64_t low, uint64_t high, const HashKey& key) {
 class Index {
  public:
   static constexpr uint32_t kNone = 0xffffffff;
+  static constexpr uint32_t kSlots = 10;  // of a bucket
+
+  struct alignas(64) Bucket {
+    uint16_t tag[kSlots];  // 0 is a free place
+    uint32_t slot[kSlots];
+    uint32_t next;  // overflow bucket plus one, 0 for none
+  };
+  static_assert(sizeof(Bucket) == 64);
 
   bool reserve(size_t entries) {
     size_t buckets = kFirst;
@@ -50,14 +58,18 @@ class Index {
 
   uint32_t size() const { return count_; }
 
-  void prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[bucketOf(hash)], 0, 3); }
+  /// Where a hash belongs, for `candidate`: what the batched path prefetches.
+  const Bucket* bucket(uint64_t hash) const { return &buckets_[bucketOf(hash)]; }
 
-  /// The first slot whose tag fits, without a comparison of keys: for the batched path, which
-  /// prefetches that slot and compares later. kNone if there is none in the first bucket.
-  uint32_t candidate(uint64_t hash) const {
-    const Bucket& bucket = buckets_[bucketOf(hash)];
-    const uint32_t hits = matches(bucket, tagOf(hash));
-    return hits == 0 ? kNone : bucket.slot[first(hits)];
+  /// The first slot there whose tag fits, without a comparison of keys: the batched path prefetches
+  /// that slot, and compares later. kNone if there is none.
+  uint32_t candidate(const Bucket* bucket, uint64_t hash) const {
+    for (;; bucket = &overflow_[bucket->next - 1]) {
+      const uint32_t hits = matches(*bucket, tagOf(hash));
+      if (hits != 0) [[likely]]
+        return bucket->slot[first(hits)];
+      if (bucket->next == 0) return kNone;
+    }
   }
 
   /// The slot with this hash for which `equal(slot)` holds, or kNone.
@@ -108,16 +120,8 @@ class Index {
  private:
   friend class Audit;
 
-  static constexpr uint32_t kFirst = 16, kSlots = 8, kLoad = 6;
+  static constexpr uint32_t kFirst = 16, kLoad = 7;
   static constexpr size_t kHugeFrom = 32768;  // 2 MB of buckets
-
-  struct alignas(64) Bucket {
-    uint16_t tag[kSlots];  // 0 is a free place
-    uint32_t slot[kSlots];
-    uint32_t next;  // overflow bucket plus one, 0 for none
-    uint32_t unused[3];
-  };
-  static_assert(sizeof(Bucket) == 64);
 
   static uint16_t tagOf(uint64_t hash) {
     const auto tag = static_cast<uint16_t>(hash >> 48);
@@ -130,9 +134,12 @@ class Index {
 
 #if defined(__SSE2__)
   static uint32_t matches(const Bucket& bucket, uint16_t tag) {
-    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tag));
-    return static_cast<uint32_t>(
-        _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)))));
+    const __m128i wanted = _mm_set1_epi16(static_cast<short>(tag));
+    const auto eight = [&](const uint16_t* tags) {
+      const __m128i here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tags));
+      return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi16(here, wanted)));
+    };
+    return eight(bucket.tag) | eight(bucket.tag + kSlots - 8) << 2 * (kSlots - 8);
   }
 #else
   static uint32_t matches(const Bucket& bucket, uint16_t tag) {

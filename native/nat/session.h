@@ -1,10 +1,12 @@
 // One session: a binding (inside endpoint <-> public endpoint) plus one remote endpoint.
 //
-// The record is one cache line and has all that an established packet needs: the key to compare,
-// what to write, the checksum deltas, the idle clock, the counters and the TCP window. What only
-// the slow path touches (timer, binding list, carries of the counters) lies in a `SessionLinks`
-// beside it, 32 bytes more.
+// The record is one cache line and has all that an established packet needs: both endpoints to
+// compare and to write, the idle clock, the counters and the TCP window. What only the slow path
+// touches (timer, binding list, carries of the counters) lies in a `SessionLinks` beside it, 32
+// bytes more.
 #pragma once
+
+#include <cstddef>
 
 #include "nat/config.h"
 #include "packet/ipv4.h"
@@ -25,27 +27,32 @@ enum SessionFlag : uint8_t {
 /// Index of what is kept for each direction.
 enum Side : uint8_t { kOut, kIn };
 
+/// Addresses and ports in network order. A packet has source and destination side by side, and so
+/// have the first three addresses and the first three ports: inside and remote as they are
+/// outbound, remote and public as they are inbound. Hence a packet's direction is where to compare
+/// from, and no choice (fast_path.cpp).
 struct alignas(64) Session {
-  uint32_t inside, remote;          // network order
-  uint16_t insidePort, remotePort;  // network order; of ICMP: the identifier and 0
-  uint8_t protocol;                 // 0: the slot is free
-  uint8_t state;                    // bits of tcp.h, dccp.h or sctp.h
+  uint32_t inside, remote, publicAddress;
+  uint16_t insidePort, remotePort, publicPort;  // of ICMP: the identifiers, and 0
+  uint8_t protocol;                             // 0: the slot is free
   uint8_t flags;
-  uint8_t scales;        // window scales, inside's in the low half
-  uint16_t publicPort;   // network order
-  uint16_t address;      // which public address (PublicAddresses)
-  uint8_t profile;       // which Profile
-  Timeout timeout;       // its class of idle time
-  Delta transportDelta;  // outbound change of the transport checksum
-  uint64_t last;         // ns: when its idle time began
-  uint16_t packets[2];   // low halves; carries go to SessionLinks
-  uint32_t bytes[2];     // likewise
-  uint32_t end[2];       // TCP: highest sequence sent, plus one; SCTP: tag that a side is sent;
-                         // GRE of a call: [kOut] the remote's call id, network order
-  uint32_t edge[2];      // TCP: highest sequence that the other side allows
-  uint16_t window[2];    // TCP: largest window that this side offered, unscaled
+  uint8_t state;       // bits of tcp.h, dccp.h or sctp.h
+  uint8_t scales;      // window scales, inside's in the low half
+  uint16_t address;    // which of PublicAddresses `publicAddress` is
+  uint64_t last;       // ns: when its idle time began
+  Timeout timeout;     // its class of idle time
+  uint8_t profile;     // which Profile
+  uint8_t packets[2];  // low parts; carries go to SessionLinks
+  uint32_t bytes[2];   // likewise
+  uint32_t end[2];     // TCP: highest sequence sent, plus one; SCTP: tag that a side is sent;
+                       // GRE of a call: [kOut] the remote's call id, network order
+  uint32_t edge[2];    // TCP: highest sequence that the other side allows
+  uint16_t window[2];  // TCP: largest window that this side offered, unscaled
 };
 static_assert(sizeof(Session) == 64);
+static_assert(offsetof(Session, remote) == 4 && offsetof(Session, publicAddress) == 8);
+static_assert(offsetof(Session, insidePort) == 12 && offsetof(Session, remotePort) == 14 &&
+              offsetof(Session, publicPort) == 16);
 
 struct SessionLinks {
   uint32_t timerNext, timerPrevious;      // see timers.h; `timerNext` links free slots too
@@ -56,7 +63,7 @@ struct SessionLinks {
 };
 static_assert(sizeof(SessionLinks) == 32);
 
-/// The inside view of a flow, laid out as the first 13 bytes of a Session.
+/// The inside view of a flow.
 struct Key {
   uint64_t low;   // inside address, remote address
   uint64_t high;  // inside port, remote port, protocol
@@ -78,10 +85,8 @@ struct Key {
 };
 
 inline bool matches(const Session& s, const Key& key) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&s);
-  constexpr uint64_t kKeyBits = 0xffffffffff;
-  const uint64_t differ = load<uint64_t>(bytes) ^ key.low;
-  return (differ | ((load<uint64_t>(bytes + 8) ^ key.high) & kKeyBits)) == 0;
+  const Key own = Key::of(s);
+  return ((own.low ^ key.low) | (own.high ^ key.high)) == 0;
 }
 
 /// A public endpoint: which public address, and a port in host order.

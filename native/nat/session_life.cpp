@@ -121,11 +121,9 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   }
 
   Session& s = sessions_[slot];
-  const uint32_t address = addresses_[e.address].address;
+  s.publicAddress = addresses_[e.address].address;
   s.address = e.address;
   s.publicPort = swap16(e.port);
-  const Delta ports = delta16(s.insidePort, s.publicPort);
-  s.transportDelta = s.protocol == kIcmp ? ports : combine(delta32(s.inside, address), ports);
   s.last = now_;
   s.profile = profileOf(s.inside, s.protocol, s.remotePort);
   s.timeout = firstTimeout(s.protocol);
@@ -322,7 +320,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       exemptions_.judge(was.remote, was.protocol, was.remotePort, true) == Exempt::Yes;
   const bool isCall = was.protocol == kGre && was.insidePort != 0;
   const bool carried = isCall ? config_.pptp : config_.protocols.has(was.protocol);
-  const uint32_t number = addresses_.find(old.addressOf(was));
+  const uint32_t number = addresses_.find(was.publicAddress);
   if (number == PublicAddresses::kNone || !inside_.contains(was.inside) ||
       inside_.contains(was.remote) || exempt || !carried) {
     return false;

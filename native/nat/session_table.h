@@ -32,8 +32,13 @@ class SessionTable {
 
   uint64_t hash(const Key& key) const { return hash128(key.low, key.high, key_); }
   const HashKey& hashKey() const { return key_; }
-  void prefetch(uint64_t hash) const { index_.prefetch(hash); }
-  uint32_t candidate(uint64_t hash) const { return index_.candidate(hash); }
+  // For the batched path (Index::candidate).
+  const Index::Bucket* bucket(uint64_t hash) const { return index_.bucket(hash); }
+  uint32_t candidate(const Index::Bucket* bucket, uint64_t hash) const {
+    return index_.candidate(bucket, hash);
+  }
+  /// To be written soon. Any number will do: a prefetch never faults.
+  void prefetch(uint32_t slot) const { __builtin_prefetch(sessions_.data() + slot, 1, 3); }
 
   uint32_t find(const Key& key, uint64_t hash) const {
     return index_.find(hash, [&](uint32_t slot) { return matches(sessions_[slot], key); });
@@ -73,6 +78,12 @@ class SessionTable {
     if (++s.packets[side] == 0) links_[slot].packetCarry[side]++;
     s.bytes[side] += bytes;
     if (s.bytes[side] < bytes) links_[slot].byteCarry[side]++;
+  }
+  uint64_t packets(uint32_t slot, Side side) const {
+    return uint64_t{links_[slot].packetCarry[side]} << 8 | sessions_[slot].packets[side];
+  }
+  uint64_t bytes(uint32_t slot, Side side) const {
+    return uint64_t{links_[slot].byteCarry[side]} << 32 | sessions_[slot].bytes[side];
   }
 
   void erase(uint32_t slot) {

@@ -2,7 +2,7 @@
 //
 // Life of a packet: parse, direction, session, TCP state, idle clock and counters, rewrite,
 // verdict. An established session is one probe away in either direction; that is the fast path
-// (translator.cpp), which runs stage by stage over a batch so that a table in DRAM costs little
+// (fast_path.cpp), which runs stage by stage over a batch so that a table in DRAM costs little
 // more than one in cache. Everything else goes packet by packet through the slow path
 // (slow_path.cpp, session_life.cpp, icmp_errors.cpp, fragment_path.cpp, too_big.cpp), which is
 // complete: the fast path only does sooner what the slow path would do.
@@ -77,7 +77,6 @@ class Translator {
 
   // Conntrack.
   SessionTable& sessions() { return sessions_; }
-  uint32_t addressOf(const Session& s) const { return addresses_[s.address].address; }
   uint64_t deadlineOf(uint32_t slot) const {
     const Session& s = sessions_[slot];
     return s.last + timeoutOf(s.profile, s.timeout);
@@ -97,15 +96,14 @@ class Translator {
   Stats stats{};
 
  private:
-  friend struct BatchRun;
+  friend class FastPath;
   friend class Audit;
 
   Translator(const Config& config, Seed seed);
   bool reserve();
 
   static constexpr uint32_t kSweepPerPacket = 4;
-  static constexpr uint32_t kTimeoutShift = 4;  // profiles lie 16 timeouts apart
-  static_assert(kTimeouts <= 1u << kTimeoutShift);
+  static constexpr uint32_t kTimeoutShift = 8;  // profiles lie so far apart that no sum is needed
 
   struct Route {
     Direction direction = Direction::None;
@@ -170,6 +168,12 @@ class Translator {
   bool adoptSession(Translator& old, uint32_t from);
   uint64_t timeoutOf(uint8_t profile, Timeout timeout) const {
     return timeouts_[uint32_t{profile} << kTimeoutShift | static_cast<uint32_t>(timeout)];
+  }
+
+  /// Where in `timeouts_` a session's is.
+  static uint32_t idleClass(const Session& s) {
+    static_assert(offsetof(Session, profile) == offsetof(Session, timeout) + 1);
+    return load<uint16_t>(reinterpret_cast<const uint8_t*>(&s.timeout));
   }
 
   // alg_path.cpp
@@ -244,6 +248,7 @@ class Translator {
   uint64_t now_ = 0;
   std::vector<uint64_t> timeouts_;         // by profile and class
   std::vector<uint8_t> inboundRefreshes_;  // by profile
+  bool refreshesInbound_ = false;          // any of them
   uint32_t smallestMtu_ = 0xffffffff;
   PublicAddresses addresses_;
   InsidePrefixes inside_;

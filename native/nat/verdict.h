@@ -61,7 +61,7 @@ struct Result {
   Reason reason = Reason::None;
   uint32_t session = 0;
 
-  uint32_t packed() const {
+  constexpr uint32_t packed() const {
     return static_cast<uint32_t>(verdict) | static_cast<uint32_t>(direction) << 8 |
            static_cast<uint32_t>(reason) << 16;
   }

@@ -1,0 +1,453 @@
+// The fast path: established sessions, stage by stage over blocks of a batch.
+//
+//   1  read the descriptor and the header; which side is it from? Anything unusual is left to the
+//      slow path
+//   2  prefetch what names the session: outbound (and inbound to a 1:1 address) the bucket of its
+//      key's hash, inbound the entry of its port
+//   3  read the slot there; prefetch the session
+//   4  in order: compare, check, rewrite, count; or hand the packet to the slow path
+//
+// A stage only ever prepares the next: the last one compares all that it writes by and the
+// session's clock, so what the packets before it did to the tables can't mislead it.
+//
+// Traffic mixes directions and protocols, and a branch that is guessed wrong costs as much as a
+// dozen instructions. So where both ways are cheap, arithmetic chooses: what is inside and remote
+// is turned by the direction, and written alike.
+#include "nat/translator.h"
+
+namespace napt {
+
+namespace {
+
+constexpr uint32_t kBlock = 64;
+constexpr uint32_t kNone = SessionTable::kNone;
+
+/// What the path has to know of a protocol: the least that a packet has to be (of others: more than
+/// it can), its port space, and where its checksum lies.
+struct Shapes {
+  uint16_t least[256];
+  uint8_t space[256] = {}, checksum[256] = {};
+
+  constexpr Shapes() : least() {
+    for (uint16_t& total : least) total = 0xffff;
+    for (const uint8_t protocol : {kTcp, kUdp, kIcmp}) {
+      least[protocol] = static_cast<uint16_t>(kIpHeader + minimumHeader(protocol));
+      space[protocol] = static_cast<uint8_t>(portSpace(protocol));
+      checksum[protocol] = static_cast<uint8_t>(kIpHeader + checksumOffset(protocol));
+    }
+  }
+};
+constexpr Shapes kShapes;
+
+/// One packet between the stages. Nothing in it is a byte: what stores bytes could store anything,
+/// and the compiler would read all it knows again.
+struct Lane {
+  uint8_t* p;
+  const void* place;  // what leads to its session: a bucket of the index, or the entry of its port
+  uint64_t hash;
+  uint32_t length, total;
+  uint32_t ports;  // source's, destination's << 16; of ICMP: the identifier at its own end, and 0
+  uint32_t protocol, flags;
+  uint32_t side;
+  uint32_t address;  // the public address that it is for, kNone outbound
+  uint32_t slot;
+};
+
+/// Folds a sum to 16 bits: added to itself with its halves swapped, its upper half has both, and
+/// the carry between them.
+constexpr uint32_t folded(uint32_t sum) { return (sum + std::rotl(sum, 16)) >> 16; }
+constexpr uint32_t folded(uint64_t sum) {
+  return folded(static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32));
+}
+
+/// RFC 1624, equation 3; `delta` below 2^31.
+constexpr uint16_t adjusted(uint16_t checksum, uint32_t delta) {
+  return static_cast<uint16_t>(~folded((checksum ^ 0xffffu) + delta));
+}
+
+/// Whether a header of 20 bytes, given as three words, sums to zero.
+inline bool isSound(uint64_t first, uint64_t second, uint32_t third) {
+  const uint64_t sum = (first & 0xffffffff) + (first >> 32) + third;
+  return folded(sum + (second & 0xffffffff) + (second >> 32)) == 0xffff;
+}
+
+template <class T>
+inline T at(const Session& s, size_t offset) {
+  return load<T>(reinterpret_cast<const uint8_t*>(&s) + offset);
+}
+
+/// Whether a packet is a session's: both ends and the protocol are what this session's packets have
+/// in this direction.
+inline bool isOf(const Session& s, const Lane& lane) {
+  const size_t side = lane.side;
+  const uint64_t addresses =
+      at<uint64_t>(s, offsetof(Session, inside) + 4 * side) ^ load<uint64_t>(lane.p + kIpSource);
+  const uint32_t ports = at<uint32_t>(s, offsetof(Session, insidePort) + 2 * side) ^ lane.ports;
+  // Only hairpinned packets may come from an own endpoint; from outside it would be spoofed.
+  static_assert(kHairpinned == kIn << 2);
+  const uint32_t spoofed = s.flags & lane.side << 2;
+  return (addresses | ports | spoofed | (s.protocol ^ lane.protocol)) == 0;
+}
+
+/// Whether a TCP segment leaves the session's state as it is. Takes over the window.
+inline bool trackPlain(Session& s, const uint8_t* transport, uint32_t whole, Side side) {
+  const uint8_t flags = transport[kTcpFlags];
+  const uint32_t header = (transport[12] >> 4) * 4u;
+  if (!isPlainTcp(s, side, flags) || header < kTcpHeader || header > whole) return false;
+  const uint32_t sequence = load32be(transport + kTcpSequence);
+  // Far from what was sent last: whether it is plausible is for `trackTcp` to say.
+  constexpr uint32_t kNear = 65535;
+  if (sequence - s.end[side] + kNear > 2 * kNear) return false;
+  trackWindow(s, side, sequence, whole - header, load32be(transport + kTcpAck),
+              load16be(transport + kTcpWindow), true);
+  return true;
+}
+
+}  // namespace
+
+/// One call of translateBatch.
+class FastPath {
+ public:
+  FastPath(Translator& nat, uint8_t* bytes, size_t length, uint64_t base)
+      : nat_(nat), bytes_(bytes), length_(length), base_(base) {}
+
+  void block(Descriptor* descriptors, uint32_t count);
+  void finish();
+
+ private:
+  struct Known;
+
+  void read(const Descriptor* descriptors, uint32_t count);
+  bool readOne(const Descriptor& d, Lane& lane) const;
+  void find();
+  uint32_t behind(const Lane& lane, uint32_t entry) const;
+  uint64_t hashOf(const Lane& lane) const;
+  void translate(Descriptor* descriptors, uint32_t count);
+  bool translateOne(const Known& known, Lane& lane, uint64_t now);
+  bool isAnothers(Lane& lane) const;
+  uint32_t renumber(const Lane& lane, const Session& s, uint64_t now);
+  Result slowly(const Descriptor& d, const Lane& lane);
+
+  Translator& nat_;
+  uint8_t* const bytes_;
+  const size_t length_;
+  const uint64_t base_;
+  // What was forwarded, by direction and by protocol.
+  uint64_t packets_[2] = {}, octets_[2] = {};
+  uint64_t protocols_[3] = {};
+  uint64_t credited_ = 0;  // packets that the sweeping of sessions knows of
+  // Lanes by how they find their session: by their key's hash, or by the entry of their port.
+  uint32_t keyedCount_ = 0, mappedCount_ = 0;
+  uint32_t keyed_[kBlock], mapped_[kBlock];
+  Lane lanes_[kBlock];
+};
+
+void Translator::translateBatch(Descriptor* descriptors, uint32_t count, uint8_t* bytes,
+                                size_t length, uint64_t now) {
+  if (now > now_) now_ = now;
+  if (!unanswered_.empty()) answerUnsolicited(now_);
+  FastPath path(*this, bytes, length, now);
+  for (uint32_t first = 0; first < count; first += kBlock) {
+    path.block(descriptors + first, std::min(kBlock, count - first));
+  }
+  path.finish();
+}
+
+void FastPath::block(Descriptor* descriptors, uint32_t count) {
+  read(descriptors, count);
+  find();
+  translate(descriptors, count);
+}
+
+/// Stage 1.
+[[gnu::noinline]] void FastPath::read(const Descriptor* descriptors, uint32_t count) {
+  constexpr uint32_t kAhead = 8;
+  uint32_t keyedCount = 0, mappedCount = 0;
+  const bool hasStatics = nat_.addresses_.hasStatics();
+  for (uint32_t i = 0; i < count; i++) {
+    // Nothing is believed of an offset yet: a prefetch never faults.
+    if (i + kAhead < count) __builtin_prefetch(bytes_ + descriptors[i + kAhead].offset, 1, 3);
+    Lane& lane = lanes_[i];
+    lane.slot = kNone;
+    if (!readOne(descriptors[i], lane)) continue;
+    uint32_t isMapped = lane.side;
+    if (hasStatics && isMapped != 0) isMapped = !nat_.addresses_[lane.address].isStatic;
+    keyed_[keyedCount] = mapped_[mappedCount] = i;
+    mappedCount += isMapped;
+    keyedCount += 1 - isMapped;
+  }
+  keyedCount_ = keyedCount;
+  mappedCount_ = mappedCount;
+}
+
+/// Reads a descriptor once and checks it against the memory. False when the packet is not for the
+/// fast path; then `p` and `length` are what there is of it.
+inline bool FastPath::readOne(const Descriptor& d, Lane& lane) const {
+  const volatile Descriptor& shared = d;
+  const uint32_t offset = shared.offset, size = shared.length, flags = shared.flags;
+  lane.flags = flags;
+  if (offset > length_ || size > length_ - offset) [[unlikely]] {
+    lane.p = bytes_;
+    lane.length = 0;
+    return false;
+  }
+  uint8_t* p = bytes_ + offset;
+  lane.p = p;
+  lane.length = size;
+  if (size < kIpHeader + kUdpHeader) [[unlikely]]
+    return false;
+
+  const auto first = load<uint64_t>(p), second = load<uint64_t>(p + 8);
+  const auto destination = load<uint32_t>(p + kIpDestination);
+  const uint32_t protocol = second >> 8 & 0xff;
+  const uint32_t total = load16be(p + kIpTotal);
+  constexpr uint64_t kShape = 0xff | uint64_t{kFragmentMask} << (8 * kIpFragment);
+  if ((first & kShape) != 0x45) [[unlikely]]
+    return false;
+  if (total < kShapes.least[protocol]) [[unlikely]]
+    return false;
+  if (total > size) [[unlikely]]
+    return false;
+  if (total > nat_.smallestMtu_) [[unlikely]]
+    return false;
+  if ((second & 0xff) < 2) [[unlikely]]
+    return false;
+  if (!isSound(first, second, destination)) [[unlikely]] {
+    if (nat_.config_.verifyHeaderChecksum) return false;
+  }
+
+  const uint32_t address = nat_.addresses_.find(destination);
+  const uint32_t side = address == PublicAddresses::kNone ? kOut : kIn;
+  uint32_t ports = load<uint32_t>(p + kIpHeader);
+  if (protocol == kIcmp) [[unlikely]] {
+    if (!isIcmpQuery(p[kIpHeader]) && !isIcmpReply(p[kIpHeader])) return false;
+    ports = uint32_t{load<uint16_t>(p + kIpHeader + kIcmpId)} << (side == kOut ? 0 : 16);
+  }
+  if (side == kOut && (flags & kFromOutside) != 0) [[unlikely]]
+    return false;
+  lane.total = total;
+  lane.protocol = protocol;
+  lane.ports = ports;
+  lane.side = side;
+  lane.address = address;
+  return true;
+}
+
+/// The hash of the key that a packet has from inside, or to a 1:1 address.
+inline uint64_t FastPath::hashOf(const Lane& lane) const {
+  Key key{load<uint64_t>(lane.p + kIpSource), lane.ports | uint64_t{lane.protocol} << 32};
+  if (lane.side != kOut) [[unlikely]] {
+    key = Key::of(nat_.addresses_[lane.address].inside, load<uint32_t>(lane.p + kIpSource),
+                  static_cast<uint16_t>(lane.ports >> 16), static_cast<uint16_t>(lane.ports),
+                  static_cast<uint8_t>(lane.protocol));
+  }
+  return nat_.sessions_.hash(key);
+}
+
+/// The slot behind the entry of a public port.
+inline uint32_t FastPath::behind(const Lane& lane, uint32_t entry) const {
+  if ((entry & (PortMap::kForward | PortMap::kShared)) == 0) return entry - 1;  // of 0: kNone
+  if ((entry & PortMap::kForward) == 0) return kNone;
+  const Forward& f = nat_.config_.forwards[entry & ~PortMap::kForward];
+  const Key key = Key::of(f.inside, load<uint32_t>(lane.p + kIpSource), swap16(f.insidePort),
+                          static_cast<uint16_t>(lane.ports), f.protocol);
+  const uint64_t hash = nat_.sessions_.hash(key);
+  return nat_.sessions_.candidate(nat_.sessions_.bucket(hash), hash);
+}
+
+/// Stages 2 and 3.
+[[gnu::noinline]] void FastPath::find() {
+  const uint32_t keyedCount = keyedCount_, mappedCount = mappedCount_;
+  for (uint32_t i = 0; i < keyedCount; i++) {
+    Lane& lane = lanes_[keyed_[i]];
+    lane.hash = hashOf(lane);
+    lane.place = nat_.sessions_.bucket(lane.hash);
+    __builtin_prefetch(lane.place, 0, 3);
+  }
+  for (uint32_t i = 0; i < mappedCount; i++) {
+    Lane& lane = lanes_[mapped_[i]];
+    lane.place = nat_.bindings_.entry(kShapes.space[lane.protocol], lane.address,
+                                      swap16(static_cast<uint16_t>(lane.ports >> 16)));
+    __builtin_prefetch(lane.place, 0, 3);
+  }
+
+  for (uint32_t i = 0; i < keyedCount; i++) {
+    Lane& lane = lanes_[keyed_[i]];
+    const auto* bucket = static_cast<const Index::Bucket*>(lane.place);
+    lane.slot = nat_.sessions_.candidate(bucket, lane.hash);
+    nat_.sessions_.prefetch(lane.slot);
+  }
+  for (uint32_t i = 0; i < mappedCount; i++) {
+    Lane& lane = lanes_[mapped_[i]];
+    lane.slot = behind(lane, *static_cast<const uint32_t*>(lane.place));
+    nat_.sessions_.prefetch(lane.slot);
+  }
+}
+
+/// What every packet is looked at with. A copy that nothing points to: the compiler need not fear
+/// that writing a packet changes it.
+struct FastPath::Known {
+  Session* sessions;
+  const uint64_t* timeouts;
+  const uint8_t* inboundRefreshes;
+  bool refreshesInbound;
+  uint8_t ttlStep;
+  uint32_t ttlDelta;
+};
+
+/// Whether a packet belongs to another session than the one that was expected: of the same binding,
+/// or of the same forward or 1:1 mapping. Outbound there is none.
+[[gnu::noinline]] bool FastPath::isAnothers(Lane& lane) const {
+  if (lane.side == kOut) return false;
+  const Session& s = nat_.sessions_[lane.slot];
+  // The slow path ends a first session that is due.
+  if (s.protocol != lane.protocol || s.publicPort != lane.ports >> 16 ||
+      s.address != lane.address || !nat_.isLive(lane.slot)) {
+    return false;
+  }
+  lane.slot = nat_.sessions_.find(Key::of(s.inside, load<uint32_t>(lane.p + kIpSource),
+                                          s.insidePort, static_cast<uint16_t>(lane.ports),
+                                          static_cast<uint8_t>(lane.protocol)));
+  return lane.slot != kNone && isOf(nat_.sessions_[lane.slot], lane);
+}
+
+/// Gives a datagram that may be fragmented an identification of its own (RFC 6864).
+[[gnu::noinline]] uint32_t FastPath::renumber(const Lane& lane, const Session& s, uint64_t now) {
+  const uint16_t id = load<uint16_t>(lane.p + kIpId);
+  const uint16_t sent = nat_.identifications_.assign(id, s.inside, s.publicAddress, s.remote,
+                                                     s.protocol, now, nat_.random_);
+  store(lane.p + kIpId, sent);
+  return sent == id ? 0 : delta16(id, sent);
+}
+
+/// Stage 4. False when the slow path must look at it; the packet is untouched then.
+inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now) {
+  if (lane.slot == kNone) [[unlikely]]
+    return false;
+  if (!isOf(known.sessions[lane.slot], lane) && !isAnothers(lane)) [[unlikely]]
+    return false;
+  uint8_t* const p = lane.p;
+  const uint32_t total = lane.total, slot = lane.slot, side = lane.side, protocol = lane.protocol;
+  const uint32_t flags = lane.flags, length = lane.length;
+  Session& s = known.sessions[slot];
+  const uint64_t last = s.last;
+  if (last + known.timeouts[Translator::idleClass(s)] <= now) [[unlikely]]
+    return false;
+  uint64_t touched = now;
+  if (protocol == kTcp) {
+    if (!trackPlain(s, p + kIpHeader, total - kIpHeader, static_cast<Side>(side))) return false;
+  } else {
+    if (protocol == kIcmp && (s.flags & kPermanent) == 0 &&
+        isIcmpQuery(p[kIpHeader]) != (side == kOut)) [[unlikely]] {
+      return false;
+    }
+    touched = side == kOut ? now : last;
+    if (known.refreshesInbound && known.inboundRefreshes[s.profile] != 0) touched = now;
+  }
+  s.last = touched > last ? touched : last;
+
+  uint32_t idDelta = 0;
+  if ((p[kIpFragment] & kDontFragment) == 0 && side == kOut) [[unlikely]] {
+    idDelta = renumber(lane, s, now);
+  }
+
+  const size_t there = side ^ 1;
+  const uint32_t before = at<uint32_t>(s, 8 * side), after = at<uint32_t>(s, 8 * there);
+  const uint32_t portBefore = at<uint16_t>(s, offsetof(Session, insidePort) + 4 * side);
+  const uint32_t port = at<uint16_t>(s, offsetof(Session, insidePort) + 4 * there);
+  const uint32_t delta = folded(uint64_t{~before} + after);
+  if (protocol == kIcmp) [[unlikely]] {
+    rewriteIcmpId(p + kIpHeader, total - kIpHeader, static_cast<uint16_t>(port));
+  } else {
+    uint8_t* field = p + kShapes.checksum[protocol];
+    const auto sum = load<uint16_t>(field);
+    if ((flags & kPartialChecksum) != 0) {
+      store(field, static_cast<uint16_t>(folded(sum + delta)));
+    } else {
+      uint16_t next = adjusted(sum, delta + (portBefore ^ 0xffff) + port);
+      // UDP: a computed 0 is sent as 0xffff, and 0 says "no checksum" (RFC 768).
+      if (next == 0 && protocol == kUdp) [[unlikely]]
+        next = 0xffff;
+      if (sum == 0 && protocol == kUdp) [[unlikely]]
+        next = 0;
+      store(field, next);
+    }
+    store(p + kIpHeader + 2 * side, static_cast<uint16_t>(port));
+  }
+  store(p + kIpSource + 4 * side, after);
+  p[kIpTtl] = static_cast<uint8_t>(p[kIpTtl] - known.ttlStep);
+  store(p + kIpChecksum,
+        adjusted(load<uint16_t>(p + kIpChecksum), delta + known.ttlDelta + idDelta));
+
+  if (++s.packets[side] == 0) [[unlikely]]
+    nat_.sessions_.links(slot).packetCarry[side]++;
+  s.bytes[side] += total;
+  if (s.bytes[side] < total) [[unlikely]]
+    nat_.sessions_.links(slot).byteCarry[side]++;
+  packets_[side]++;
+  octets_[side] += length;
+  protocols_[kShapes.space[protocol]]++;
+  return true;
+}
+
+[[gnu::noinline]] Result FastPath::slowly(const Descriptor& d, const Lane& lane) {
+  const volatile Descriptor& shared = d;
+  // Every packet pays for looking at a few sessions (session_life.cpp).
+  const uint64_t forwarded = packets_[kOut] + packets_[kIn];
+  nat_.sweepCredit_ += Translator::kSweepPerPacket * static_cast<uint32_t>(forwarded - credited_);
+  credited_ = forwarded;
+  const uint32_t wire = shared.wire;
+  return nat_.process({lane.p, lane.length, std::max(wire, lane.length),
+                       (lane.flags & kPartialChecksum) != 0, (lane.flags & kFromOutside) != 0},
+                      shared.tag);
+}
+
+[[gnu::noinline]] void FastPath::translate(Descriptor* descriptors, uint32_t count) {
+  const bool decrement = nat_.config_.decrementTtl;
+  const Known known{&nat_.sessions_[0],
+                    nat_.timeouts_.data(),
+                    nat_.inboundRefreshes_.data(),
+                    nat_.refreshesInbound_,
+                    decrement ? uint8_t{1} : uint8_t{0},
+                    decrement ? kTtlDelta : 0u};
+  uint64_t now = nat_.now_;
+  for (uint32_t i = 0; i < count; i++) {
+    Lane& lane = lanes_[i];
+    Descriptor& d = descriptors[i];
+    const volatile Descriptor& shared = d;
+    now = std::max(now, base_ + shared.delay);
+    if (translateOne(known, lane, now)) [[likely]] {
+      constexpr auto kOutbound = static_cast<uint32_t>(Direction::Outbound);
+      static_assert(static_cast<uint32_t>(Direction::Inbound) == kOutbound + kIn);
+      static_assert(Result{Verdict::Forwarded, Direction::Outbound}.packed() == kOutbound << 8);
+      d.verdict = (kOutbound + lane.side) << 8;
+      d.session = lane.slot + 1;
+      continue;
+    }
+    nat_.now_ = now;
+    const Result result = slowly(d, lane);
+    now = nat_.now_;
+    d.verdict = result.packed();
+    d.session = result.session;
+  }
+  nat_.now_ = now;
+}
+
+/// Hands over what was counted.
+void FastPath::finish() {
+  Stats& stats = nat_.stats;
+  const uint64_t forwarded = packets_[kOut] + packets_[kIn];
+  nat_.sweepCredit_ += Translator::kSweepPerPacket * static_cast<uint32_t>(forwarded - credited_);
+  for (const Side side : {kOut, kIn}) {
+    const auto direction = static_cast<uint32_t>(Direction::Outbound) + side;
+    stats.packetsIn += packets_[side];
+    stats.packetsOut += packets_[side];
+    stats.bytesIn += octets_[side];
+    stats.bytesOut += octets_[side];
+    stats.byDirection[direction] += packets_[side];
+    stats.bytesByDirection[direction] += octets_[side];
+  }
+  for (uint32_t space = 0; space < 3; space++) stats.byProtocol[space] += protocols_[space];
+}
+
+}  // namespace napt
