@@ -107,10 +107,10 @@ class PublicAddresses {
 
   /// The number of an own address (network order), or kNone.
   uint32_t find(uint32_t address) const {
-    for (uint32_t at = place(address);; at = (at + 1) & mask_) {
+    for (uint32_t at = place(address);; at = next(at)) {
       const Entry entry = table_[at];
-      // One branch, which is taken whether found or not.
-      if (((entry.address == address) | (entry.number == 0)) != 0) return entry.number - 1;
+      // One branch, and the same one whether found or not: zero if either is.
+      if (uint64_t{entry.address ^ address} * entry.number == 0) return entry.number - 1;
     }
   }
 
@@ -125,7 +125,9 @@ class PublicAddresses {
     uint32_t address, number;  // number plus one; 0 is free
   };
 
-  uint32_t place(uint32_t address) const { return (address * 0x9e3779b1u >> 7) & mask_; }
+  // The upper bits of the product: all of an address counts there.
+  uint32_t place(uint32_t address) const { return address * 0x9e3779b1u >> shift_; }
+  uint32_t next(uint32_t at) const { return at + 1 < table_.size() ? at + 1 : 0; }
   uint32_t lookup(uint32_t address) const { return list_.empty() ? kNone : find(address); }
 
   void add(const PublicAddress& a) {
@@ -134,7 +136,7 @@ class PublicAddresses {
     // Sparse, so that a remote's address meets a free entry at once.
     if (list_.size() * 16 > table_.size()) {
       table_.assign(std::max<size_t>(64, table_.size() * 2), Entry{0, 0});
-      mask_ = static_cast<uint32_t>(table_.size() - 1);
+      shift_ = 32 - static_cast<uint32_t>(std::countr_zero(table_.size()));
       for (uint32_t i = 0; i < list_.size(); i++) enter(list_[i].address, i);
     } else {
       enter(a.address, static_cast<uint32_t>(list_.size() - 1));
@@ -142,13 +144,13 @@ class PublicAddresses {
   }
   void enter(uint32_t address, uint32_t number) {
     uint32_t at = place(address);
-    while (table_[at].number != 0) at = (at + 1) & mask_;
+    while (table_[at].number != 0) at = next(at);
     table_[at] = {address, number + 1};
   }
 
   std::vector<PublicAddress> list_;
   std::vector<Entry> table_;
-  uint32_t mask_ = 0;
+  uint32_t shift_ = 0;
   uint32_t pool_ = 0;
   bool hasStatics_ = false;
 };

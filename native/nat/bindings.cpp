@@ -35,7 +35,10 @@ Bindings::Bindings(const Config& config, const PublicAddresses& addresses,
 
 bool Bindings::reserve() {
   const uint32_t capacity = sessions_.capacity();
-  if (!map_.reserve(addresses_.size()) || !pool_.reserve() || !hosts.reserve(capacity) ||
+  // As many as that touch every small page of the map all the same.
+  constexpr uint32_t kDense = 32768;
+  const bool dense = capacity / kDense >= addresses_.size();
+  if (!map_.reserve(addresses_.size(), dense) || !pool_.reserve() || !hosts.reserve(capacity) ||
       !blocks_.reserve(capacity) || !mappings_.reserve(capacity) || !shared_.reserve(capacity) ||
       !permits_.reserve(capacity)) {
     return false;
@@ -267,10 +270,11 @@ int32_t Bindings::portOf(const BindingWish& wish, uint32_t address, Random& rand
                                                        : PortQuality::ClassAndParity;
   for (const PortQuality quality : kPortQualities) {
     if (quality > worst) break;
+    if (quality == PortQuality::Same && !port.preserve) continue;
     int32_t found = -1;
     if (!blocks_.enabled()) {
       // The neighbour should be there for the sibling.
-      constexpr int kTries = 8;
+      constexpr int kTries = 16;
       for (int i = 0; i < kTries; i++) {
         found = within(range.low, range.high, quality);
         if (!contiguous || found < 0) break;
@@ -312,6 +316,7 @@ Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& ra
     const int32_t port = portOf(wish, address, random);
     if (port < 0) return false;
     out.port = static_cast<uint16_t>(port);
+    napt::prefetch(&map_.at(portSpace(wish.key.protocol()), out));
     return true;
   };
   const Pooling pooling = wish.policy.pooling;
@@ -382,7 +387,7 @@ bool Bindings::claim(const Session& session, PublicEndpoint e, uint32_t hostSlot
 
 // The life of a binding.
 
-bool Bindings::attach(uint32_t slot, uint32_t host) {
+bool Bindings::attach(uint32_t slot, uint32_t host, bool fresh) {
   const Session& s = sessions_[slot];
   if ((s.flags & kPermanent) != 0) return true;
   const Key key = Key::of(s);
@@ -390,7 +395,7 @@ bool Bindings::attach(uint32_t slot, uint32_t host) {
   const Policy& policy = policyOf(s);
   uint32_t head = kNone;
   if (!shares(key, policy)) {
-    head = map_.at(portSpace(s.protocol), e) - 1;
+    if (!fresh) head = map_.at(portSpace(s.protocol), e) - 1;
   } else if (mappingOf(key, policy) == Behaviour::AddressDependent) {
     head = findShared({s.protocol, e, s.remote, s.remotePort}, Behaviour::AddressDependent);
   }
@@ -433,11 +438,12 @@ bool Bindings::begin(uint32_t slot, uint32_t host) {
   if (!choosesPort(key)) return true;
   const uint32_t space = portSpace(s.protocol);
   uint32_t& entry = map_.at(space, e);
-  if (entry == 0) pool_.take(space, e);
   if (!sharing) {
+    pool_.take(space, e);
     entry = slot + 1;
   } else {
     if (entry == 0) {
+      pool_.take(space, e);
       entry =
           PortMap::kShared | (mapping == Behaviour::AddressDependent ? PortMap::kByAddress : 0u);
     }

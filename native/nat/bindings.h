@@ -63,6 +63,17 @@ class Bindings {
     return &map_.at(space, address, port);
   }
 
+  /// Where a new binding of an inside endpoint will be looked for.
+  void prefetch(const Key& key) const {
+    napt::prefetch(mappings_.bucket(mappingHash(key, Behaviour::EndpointIndependent)));
+  }
+  /// What ending a session's binding touches.
+  void prefetch(const Session& s) {
+    prefetch(Key::of(s));
+    const uint32_t space = portSpace(s.protocol);
+    if (space < kPortSpaces) napt::prefetch(&map_.at(space, endpointOf(s)));
+  }
+
   /// The configured binding of an inside endpoint, if it has one.
   bool findPermanent(const Key& key, PublicEndpoint& out) const;
 
@@ -79,8 +90,9 @@ class Bindings {
   /// Whether a port is the NAT's to give, and nobody has it.
   bool isFree(uint8_t protocol, PublicEndpoint e);
 
-  /// Adds a session to its binding, taking the port when it is the first. False when out of room.
-  bool attach(uint32_t slot, uint32_t host);
+  /// Adds a session to its binding, taking the port when it is the first, which is certain of an
+  /// endpoint that was chosen just now (`fresh`). False when out of room.
+  bool attach(uint32_t slot, uint32_t host, bool fresh);
   void detach(uint32_t slot, uint32_t host);
 
   /// The slot of an inside host, made when it is new; kNone when there is no room.

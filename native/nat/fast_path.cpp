@@ -38,10 +38,11 @@ struct Shapes {
   }
 };
 constexpr Shapes kShapes;
+constexpr uint32_t kLeast = kIpHeader + kUdpHeader;
 
 /// One packet between the stages. Nothing in it is a byte: what stores bytes could store anything,
 /// and the compiler would read all it knows again.
-struct Lane {
+struct alignas(64) Lane {
   uint8_t* p;
   const void* place;  // what leads to its session: a bucket of the index, or the entry of its port
   uint64_t hash;
@@ -49,26 +50,13 @@ struct Lane {
   uint32_t ports;  // source's, destination's << 16; of ICMP: the identifier at its own end, and 0
   uint32_t protocol, flags;
   uint32_t side;
-  uint32_t address;  // the public address that it is for, kNone outbound
+  uint32_t address;  // the public address that it is for, plus one; 0 outbound
   uint32_t slot;
 };
 
-/// Folds a sum to 16 bits: added to itself with its halves swapped, its upper half has both, and
-/// the carry between them.
-constexpr uint32_t folded(uint32_t sum) { return (sum + std::rotl(sum, 16)) >> 16; }
-constexpr uint32_t folded(uint64_t sum) {
-  return folded(static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32));
-}
-
-/// RFC 1624, equation 3; `delta` below 2^31.
-constexpr uint16_t adjusted(uint16_t checksum, uint32_t delta) {
-  return static_cast<uint16_t>(~folded((checksum ^ 0xffffu) + delta));
-}
-
 /// Whether a header of 20 bytes, given as three words, sums to zero.
 inline bool isSound(uint64_t first, uint64_t second, uint32_t third) {
-  const uint64_t sum = (first & 0xffffffff) + (first >> 32) + third;
-  return folded(sum + (second & 0xffffffff) + (second >> 32)) == 0xffff;
+  return fold(addWithCarry(addWithCarry(first, second), uint64_t{third})) == 0xffff;
 }
 
 template <class T>
@@ -92,8 +80,8 @@ inline bool isOf(const Session& s, const Lane& lane) {
 /// Whether a TCP segment leaves the session's state as it is. Takes over the window.
 inline bool trackPlain(Session& s, const uint8_t* transport, uint32_t whole, Side side) {
   const uint8_t flags = transport[kTcpFlags];
-  const uint32_t header = (transport[12] >> 4) * 4u;
-  if (!isPlainTcp(s, side, flags) || header < kTcpHeader || header > whole) return false;
+  const uint32_t header = transport[12] >> 2 & ~3u;
+  if (!isPlainTcp(s, side, flags) || header - kTcpHeader > whole - kTcpHeader) return false;
   const uint32_t sequence = load32be(transport + kTcpSequence);
   // Far from what was sent last: whether it is plausible is for `trackTcp` to say.
   constexpr uint32_t kNear = 65535;
@@ -121,7 +109,7 @@ class FastPath {
   bool readOne(const Descriptor& d, Lane& lane) const;
   void find();
   uint32_t behind(const Lane& lane, uint32_t entry) const;
-  uint64_t hashOf(const Lane& lane) const;
+  Key keyOf(const Lane& lane) const;
   void translate(Descriptor* descriptors, uint32_t count);
   bool translateOne(const Known& known, Lane& lane, uint64_t now);
   bool isAnothers(Lane& lane) const;
@@ -134,11 +122,11 @@ class FastPath {
   const uint64_t base_;
   // What was forwarded, by direction and by protocol.
   uint64_t packets_[2] = {}, octets_[2] = {};
-  uint64_t protocols_[3] = {};
+  uint64_t tcp_ = 0, icmp_ = 0;
   uint64_t credited_ = 0;  // packets that the sweeping of sessions knows of
-  // Lanes by how they find their session: by their key's hash, or by the entry of their port.
-  uint32_t keyedCount_ = 0, mappedCount_ = 0;
-  uint32_t keyed_[kBlock], mapped_[kBlock];
+  // Lanes, a bit each, by how they find their session: by their key's hash, or by the entry of
+  // their port.
+  uint64_t keyed_ = 0, mapped_ = 0;
   Lane lanes_[kBlock];
 };
 
@@ -147,7 +135,14 @@ void Translator::translateBatch(Descriptor* descriptors, uint32_t count, uint8_t
   if (now > now_) now_ = now;
   if (!unanswered_.empty()) answerUnsolicited(now_);
   FastPath path(*this, bytes, length, now);
+  // Nothing is believed of an offset here: a prefetch never faults.
+  const auto prefetch = [&](uint32_t from) {
+    const uint32_t to = std::min(count, from + kBlock);
+    for (uint32_t i = from; i < to; i++) napt::prefetch(bytes + descriptors[i].offset);
+  };
+  prefetch(0);
   for (uint32_t first = 0; first < count; first += kBlock) {
+    prefetch(first + kBlock);
     path.block(descriptors + first, std::min(kBlock, count - first));
   }
   path.finish();
@@ -159,25 +154,31 @@ void FastPath::block(Descriptor* descriptors, uint32_t count) {
   translate(descriptors, count);
 }
 
+/// Calls `visit` for the lanes of a set, in order.
+template <class Visit>
+inline void forEach(uint64_t set, Visit visit) {
+  for (; set != 0; set &= set - 1) visit(static_cast<size_t>(std::countr_zero(set)));
+}
+
 /// Stage 1.
 [[gnu::noinline]] void FastPath::read(const Descriptor* descriptors, uint32_t count) {
-  constexpr uint32_t kAhead = 8;
-  uint32_t keyedCount = 0, mappedCount = 0;
-  const bool hasStatics = nat_.addresses_.hasStatics();
+  uint64_t keyed = 0, mapped = 0;
   for (uint32_t i = 0; i < count; i++) {
-    // Nothing is believed of an offset yet: a prefetch never faults.
-    if (i + kAhead < count) __builtin_prefetch(bytes_ + descriptors[i + kAhead].offset, 1, 3);
     Lane& lane = lanes_[i];
     lane.slot = kNone;
     if (!readOne(descriptors[i], lane)) continue;
-    uint32_t isMapped = lane.side;
-    if (hasStatics && isMapped != 0) isMapped = !nat_.addresses_[lane.address].isStatic;
-    keyed_[keyedCount] = mapped_[mappedCount] = i;
-    mappedCount += isMapped;
-    keyedCount += 1 - isMapped;
+    const uint64_t in = lane.address != 0;
+    mapped |= in << i;
+    keyed |= (in ^ 1) << i;
   }
-  keyedCount_ = keyedCount;
-  mappedCount_ = mappedCount;
+  if (nat_.addresses_.hasStatics()) {
+    forEach(mapped, [&](size_t i) {
+      if (nat_.addresses_[lanes_[i].address - 1].isStatic) keyed |= uint64_t{1} << i;
+    });
+    mapped &= ~keyed;
+  }
+  keyed_ = keyed;
+  mapped_ = mapped;
 }
 
 /// Reads a descriptor once and checks it against the memory. False when the packet is not for the
@@ -186,17 +187,17 @@ inline bool FastPath::readOne(const Descriptor& d, Lane& lane) const {
   const volatile Descriptor& shared = d;
   const uint32_t offset = shared.offset, size = shared.length, flags = shared.flags;
   lane.flags = flags;
-  if (offset > length_ || size > length_ - offset) [[unlikely]] {
-    lane.p = bytes_;
-    lane.length = 0;
+  // Of what is too short for a header, the bytes behind it are looked at: all in the memory.
+  if (size_t{offset} + kLeast > length_ || size > length_ - offset) [[unlikely]] {
+    // Where less than a header is left in the memory, it may still be a packet.
+    const bool here = offset <= length_ && size <= length_ - offset;
+    lane.p = bytes_ + (here ? offset : 0);
+    lane.length = here ? size : 0;
     return false;
   }
   uint8_t* p = bytes_ + offset;
   lane.p = p;
   lane.length = size;
-  if (size < kIpHeader + kUdpHeader) [[unlikely]]
-    return false;
-
   const auto first = load<uint64_t>(p), second = load<uint64_t>(p + 8);
   const auto destination = load<uint32_t>(p + kIpDestination);
   const uint32_t protocol = second >> 8 & 0xff;
@@ -216,14 +217,15 @@ inline bool FastPath::readOne(const Descriptor& d, Lane& lane) const {
     if (nat_.config_.verifyHeaderChecksum) return false;
   }
 
-  const uint32_t address = nat_.addresses_.find(destination);
-  const uint32_t side = address == PublicAddresses::kNone ? kOut : kIn;
+  const uint32_t address = nat_.addresses_.find(destination) + 1;
+  const uint32_t side = address != 0 ? kIn : kOut;
   uint32_t ports = load<uint32_t>(p + kIpHeader);
   if (protocol == kIcmp) [[unlikely]] {
     if (!isIcmpQuery(p[kIpHeader]) && !isIcmpReply(p[kIpHeader])) return false;
     ports = uint32_t{load<uint16_t>(p + kIpHeader + kIcmpId)} << (side == kOut ? 0 : 16);
   }
-  if (side == kOut && (flags & kFromOutside) != 0) [[unlikely]]
+  static_assert(kFromOutside == kIn << 1);
+  if ((flags & kFromOutside & ~(side << 1)) != 0) [[unlikely]]
     return false;
   lane.total = total;
   lane.protocol = protocol;
@@ -233,15 +235,13 @@ inline bool FastPath::readOne(const Descriptor& d, Lane& lane) const {
   return true;
 }
 
-/// The hash of the key that a packet has from inside, or to a 1:1 address.
-inline uint64_t FastPath::hashOf(const Lane& lane) const {
-  Key key{load<uint64_t>(lane.p + kIpSource), lane.ports | uint64_t{lane.protocol} << 32};
-  if (lane.side != kOut) [[unlikely]] {
-    key = Key::of(nat_.addresses_[lane.address].inside, load<uint32_t>(lane.p + kIpSource),
-                  static_cast<uint16_t>(lane.ports >> 16), static_cast<uint16_t>(lane.ports),
-                  static_cast<uint8_t>(lane.protocol));
-  }
-  return nat_.sessions_.hash(key);
+/// The key of a packet from inside, or to a 1:1 address.
+inline Key FastPath::keyOf(const Lane& lane) const {
+  if (lane.side == kOut) [[likely]]
+    return {load<uint64_t>(lane.p + kIpSource), lane.ports | uint64_t{lane.protocol} << 32};
+  return Key::of(nat_.addresses_[lane.address - 1].inside, load<uint32_t>(lane.p + kIpSource),
+                 static_cast<uint16_t>(lane.ports >> 16), static_cast<uint16_t>(lane.ports),
+                 static_cast<uint8_t>(lane.protocol));
 }
 
 /// The slot behind the entry of a public port.
@@ -257,31 +257,32 @@ inline uint32_t FastPath::behind(const Lane& lane, uint32_t entry) const {
 
 /// Stages 2 and 3.
 [[gnu::noinline]] void FastPath::find() {
-  const uint32_t keyedCount = keyedCount_, mappedCount = mappedCount_;
-  for (uint32_t i = 0; i < keyedCount; i++) {
-    Lane& lane = lanes_[keyed_[i]];
-    lane.hash = hashOf(lane);
+  forEach(keyed_, [&](size_t i) {
+    Lane& lane = lanes_[i];
+    lane.hash = nat_.sessions_.hash(keyOf(lane));
     lane.place = nat_.sessions_.bucket(lane.hash);
-    __builtin_prefetch(lane.place, 0, 3);
-  }
-  for (uint32_t i = 0; i < mappedCount; i++) {
-    Lane& lane = lanes_[mapped_[i]];
-    lane.place = nat_.bindings_.entry(kShapes.space[lane.protocol], lane.address,
+    napt::prefetch(lane.place);
+  });
+  forEach(mapped_, [&](size_t i) {
+    Lane& lane = lanes_[i];
+    lane.place = nat_.bindings_.entry(kShapes.space[lane.protocol], lane.address - 1,
                                       swap16(static_cast<uint16_t>(lane.ports >> 16)));
-    __builtin_prefetch(lane.place, 0, 3);
-  }
+    napt::prefetch(lane.place);
+  });
 
-  for (uint32_t i = 0; i < keyedCount; i++) {
-    Lane& lane = lanes_[keyed_[i]];
+  forEach(keyed_, [&](size_t i) {
+    Lane& lane = lanes_[i];
     const auto* bucket = static_cast<const Index::Bucket*>(lane.place);
     lane.slot = nat_.sessions_.candidate(bucket, lane.hash);
     nat_.sessions_.prefetch(lane.slot);
-  }
-  for (uint32_t i = 0; i < mappedCount; i++) {
-    Lane& lane = lanes_[mapped_[i]];
+    if (lane.slot == kNone) [[unlikely]]
+      nat_.bindings_.prefetch(keyOf(lane));
+  });
+  forEach(mapped_, [&](size_t i) {
+    Lane& lane = lanes_[i];
     lane.slot = behind(lane, *static_cast<const uint32_t*>(lane.place));
     nat_.sessions_.prefetch(lane.slot);
-  }
+  });
 }
 
 /// What every packet is looked at with. A copy that nothing points to: the compiler need not fear
@@ -302,7 +303,7 @@ struct FastPath::Known {
   const Session& s = nat_.sessions_[lane.slot];
   // The slow path ends a first session that is due.
   if (s.protocol != lane.protocol || s.publicPort != lane.ports >> 16 ||
-      s.address != lane.address || !nat_.isLive(lane.slot)) {
+      s.address != lane.address - 1 || !nat_.isLive(lane.slot)) {
     return false;
   }
   lane.slot = nat_.sessions_.find(Key::of(s.inside, load<uint32_t>(lane.p + kIpSource),
@@ -336,12 +337,13 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   uint64_t touched = now;
   if (protocol == kTcp) {
     if (!trackPlain(s, p + kIpHeader, total - kIpHeader, static_cast<Side>(side))) return false;
+    tcp_++;
   } else {
     if (protocol == kIcmp && (s.flags & kPermanent) == 0 &&
         isIcmpQuery(p[kIpHeader]) != (side == kOut)) [[unlikely]] {
       return false;
     }
-    touched = side == kOut ? now : last;
+    touched = now & (uint64_t{side} - 1);
     if (known.refreshesInbound && known.inboundRefreshes[s.profile] != 0) touched = now;
   }
   s.last = touched > last ? touched : last;
@@ -351,24 +353,27 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
     idDelta = renumber(lane, s, now);
   }
 
-  const size_t there = side ^ 1;
-  const uint32_t before = at<uint32_t>(s, 8 * side), after = at<uint32_t>(s, 8 * there);
-  const uint32_t portBefore = at<uint16_t>(s, offsetof(Session, insidePort) + 4 * side);
+  const size_t here = side, there = side ^ 1;
+  const uint32_t before = at<uint32_t>(s, 8 * here), after = at<uint32_t>(s, 8 * there);
+  const uint32_t portBefore = at<uint16_t>(s, offsetof(Session, insidePort) + 4 * here);
   const uint32_t port = at<uint16_t>(s, offsetof(Session, insidePort) + 4 * there);
-  const uint32_t delta = folded(uint64_t{~before} + after);
+  // Checksums by RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). The complement of 16 bits is what
+  // they lack of 0xffff; sums stay far below 32 bits.
+  const uint32_t words = addWithCarry(~before, after), delta = (words & 0xffff) + (words >> 16);
   if (protocol == kIcmp) [[unlikely]] {
     rewriteIcmpId(p + kIpHeader, total - kIpHeader, static_cast<uint16_t>(port));
+    icmp_++;
   } else {
     uint8_t* field = p + kShapes.checksum[protocol];
-    const auto sum = load<uint16_t>(field);
+    const uint32_t checksum = load<uint16_t>(field);
     if ((flags & kPartialChecksum) != 0) {
-      store(field, static_cast<uint16_t>(folded(sum + delta)));
+      store(field, fold(checksum + delta));
     } else {
-      uint16_t next = adjusted(sum, delta + (portBefore ^ 0xffff) + port);
+      auto next = static_cast<uint16_t>(~fold(delta + port + 2 * 0xffff - portBefore - checksum));
       // UDP: a computed 0 is sent as 0xffff, and 0 says "no checksum" (RFC 768).
       if (next == 0 && protocol == kUdp) [[unlikely]]
         next = 0xffff;
-      if (sum == 0 && protocol == kUdp) [[unlikely]]
+      if (checksum == 0 && protocol == kUdp) [[unlikely]]
         next = 0;
       store(field, next);
     }
@@ -376,8 +381,9 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   }
   store(p + kIpSource + 4 * side, after);
   p[kIpTtl] = static_cast<uint8_t>(p[kIpTtl] - known.ttlStep);
-  store(p + kIpChecksum,
-        adjusted(load<uint16_t>(p + kIpChecksum), delta + known.ttlDelta + idDelta));
+  const uint32_t change = delta + known.ttlDelta + idDelta;
+  const uint32_t checksum = load<uint16_t>(p + kIpChecksum);
+  store(p + kIpChecksum, static_cast<uint16_t>(~fold(change + 0xffff - checksum)));
 
   if (++s.packets[side] == 0) [[unlikely]]
     nat_.sessions_.links(slot).packetCarry[side]++;
@@ -386,7 +392,6 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
     nat_.sessions_.links(slot).byteCarry[side]++;
   packets_[side]++;
   octets_[side] += length;
-  protocols_[kShapes.space[protocol]]++;
   return true;
 }
 
@@ -447,7 +452,9 @@ void FastPath::finish() {
     stats.byDirection[direction] += packets_[side];
     stats.bytesByDirection[direction] += octets_[side];
   }
-  for (uint32_t space = 0; space < 3; space++) stats.byProtocol[space] += protocols_[space];
+  stats.byProtocol[portSpace(kTcp)] += tcp_;
+  stats.byProtocol[portSpace(kUdp)] += forwarded - tcp_ - icmp_;
+  stats.byProtocol[portSpace(kIcmp)] += icmp_;
 }
 
 }  // namespace napt

@@ -52,7 +52,7 @@ class Index {
     size_t buckets = kFirst;
     while (buckets * kLoad < entries) buckets <<= 1;
     // Linear hashing may stop anywhere below the next power of two.
-    if (!buckets_.reserve(buckets) || !overflow_.reserve(buckets)) return false;
+    if (!buckets_.reserve(buckets, Pages::Huge) || !overflow_.reserve(buckets)) return false;
     return true;
   }
 
@@ -106,11 +106,13 @@ class Index {
   /// Takes a slot out; false if it is not there.
   bool erase(uint64_t hash, uint32_t slot) {
     const uint16_t tag = tagOf(hash);
-    for (Bucket* bucket = &buckets_[bucketOf(hash)];; bucket = &overflow_[bucket->next - 1]) {
+    Bucket& home = buckets_[bucketOf(hash)];
+    for (Bucket* bucket = &home;; bucket = &overflow_[bucket->next - 1]) {
       for (uint32_t hits = matches(*bucket, tag); hits != 0; hits = without(hits)) {
         if (bucket->slot[first(hits)] != slot) continue;
         bucket->tag[first(hits)] = 0;
         count_--;
+        if (home.next != 0) tighten(home);
         return true;
       }
       if (bucket->next == 0) return false;
@@ -120,13 +122,9 @@ class Index {
  private:
   friend class Audit;
 
-  static constexpr uint32_t kFirst = 16, kLoad = 7;
-  static constexpr size_t kHugeFrom = 32768;  // 2 MB of buckets
+  static constexpr uint32_t kFirst = 16, kLoad = 6;
 
-  static uint16_t tagOf(uint64_t hash) {
-    const auto tag = static_cast<uint16_t>(hash >> 48);
-    return tag == 0 ? uint16_t{1} : tag;
-  }
+  static uint16_t tagOf(uint64_t hash) { return static_cast<uint16_t>(hash >> 48 | 1); }
   size_t bucketOf(uint64_t hash) const {
     const size_t bucket = hash & (2 * round_ - 1);
     return bucket < live_ ? bucket : bucket - round_;
@@ -149,6 +147,7 @@ class Index {
   }
 #endif
   // A match sets two bits, as bytes of a 16-bit tag compare equal.
+  static constexpr uint32_t kAll = (1u << 2 * kSlots) - 1;
   static uint32_t first(uint32_t hits) { return static_cast<uint32_t>(__builtin_ctz(hits)) >> 1; }
   static uint32_t without(uint32_t hits) { return hits & (hits - 1) & ((hits & (hits - 1)) - 1); }
 
@@ -168,6 +167,28 @@ class Index {
     }
   }
 
+  /// After an entry of an overflowing bucket went: moves another one up to its place, so that a
+  /// chain gets short again when the crowd is gone.
+  void tighten(Bucket& home) {
+    const uint32_t link = home.next;
+    Bucket& below = overflow_[link - 1];
+    const uint32_t free = matches(home, 0);
+    const uint32_t used = ~matches(below, 0) & kAll;
+    if (free != 0 && used != 0) {
+      home.tag[first(free)] = below.tag[first(used)];
+      home.slot[first(free)] = below.slot[first(used)];
+      below.tag[first(used)] = 0;
+    }
+    if (matches(below, 0) != kAll) return;
+    home.next = below.next;
+    giveOverflow(link);
+  }
+
+  void giveOverflow(uint32_t link) {
+    overflow_[link - 1].next = freeOverflow_;
+    freeOverflow_ = link;
+  }
+
   uint32_t takeOverflow() {
     uint32_t link = freeOverflow_;
     if (link != 0) {
@@ -182,7 +203,6 @@ class Index {
 
   template <class HashOf>
   void split(HashOf hashOf) {
-    if (live_ == kHugeFrom) buckets_.useHugePages();
     const size_t from = live_ - round_;
     Bucket chain = buckets_[from];
     buckets_[from] = Bucket{};
@@ -196,8 +216,7 @@ class Index {
       const uint32_t link = chain.next;
       if (link == 0) return;
       chain = overflow_[link - 1];
-      overflow_[link - 1].next = freeOverflow_;
-      freeOverflow_ = link;
+      giveOverflow(link);
     }
   }
 

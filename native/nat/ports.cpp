@@ -61,8 +61,9 @@ int32_t PortPool::search(PortSet& set, uint32_t low, uint32_t high, uint32_t par
   uint32_t prefer = start & 1;
   if (random) {
     // RFC 6056, algorithm 1: a random start, then the next free port, once around.
-    const uint64_t drawn = numbers.next();
-    start = low + static_cast<uint32_t>((drawn >> 32) * (high - low + 1) >> 32);
+    // A range is no larger than 2^16: the draw's last bit does not tell where in it.
+    const uint32_t drawn = numbers.half();
+    start = low + static_cast<uint32_t>(uint64_t{drawn} * (high - low + 1) >> 32);
     prefer = drawn & 1;
   }
   if (start < low || start > high) start = low;

@@ -23,9 +23,11 @@ class PortMap {
   static constexpr uint32_t kShared = 0x40000000;     // entry: this bit and how many share it, each
   static constexpr uint32_t kByAddress = 0x20000000;  // for remote addresses, not endpoints
 
-  bool reserve(uint32_t addresses) {
+  /// `dense`: a good part of the ports may be in use at a time.
+  bool reserve(uint32_t addresses, bool dense) {
     addresses_ = addresses;
-    return entries_.reserve(size_t{addresses} * kPortSpaces << 16);
+    return entries_.reserve(size_t{addresses} * kPortSpaces << 16,
+                            dense ? Pages::Huge : Pages::Small);
   }
   /// The entry of a port (host order): 0 free, kForward | number, kShared | count, or a session's
   /// slot plus one.

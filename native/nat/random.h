@@ -29,6 +29,13 @@ class Random {
     return v0 ^ v1 ^ v2 ^ v3;
   }
 
+  /// 32 bits: half of a number, and then the other half.
+  uint32_t half() {
+    const uint64_t drawn = halved_ != 0 ? halved_ : next();
+    halved_ = halved_ != 0 ? 0 : drawn >> 32 | uint64_t{1} << 32;
+    return static_cast<uint32_t>(drawn);
+  }
+
   /// A number below `bound` (not 0).
   uint32_t below(uint32_t bound) { return static_cast<uint32_t>((next() >> 32) * bound >> 32); }
 
@@ -51,6 +58,7 @@ class Random {
 
   Seed seed_;
   uint64_t counter_ = 0;
+  uint64_t halved_ = 0;  // what is left of a number, and a bit above it; 0: nothing
 };
 
 }  // namespace napt

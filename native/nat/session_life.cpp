@@ -15,7 +15,8 @@ Reason Translator::open(const Opening& opening, uint32_t& slot) {
   if (obstacle_ != Reason::None) return obstacle_;
   // Every packet pays for looking at a few sessions, and the next new one spends it: so sweeping
   // keeps up with traffic, and what is free does not depend on how packets were grouped into calls.
-  constexpr uint32_t kMostAtOnce = 4096;
+  // No call takes long for it.
+  constexpr uint32_t kMostAtOnce = 64;
   if (sessions_.timers.isBehind(now_)) advance(now_, std::min(sweepCredit_, kMostAtOnce));
   sweepCredit_ = 0;
   Reason reason = tryOpen(opening, true, slot);
@@ -135,7 +136,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   if (explicitly) s.flags |= kExplicit;
   if (s.protocol == kSctp) s.end[kIn] = tag;
   sessions_.links(slot).created = static_cast<uint32_t>(now_ >> 27);
-  if (!bindings_.attach(slot, host)) {
+  if (!bindings_.attach(slot, host, !chosen)) {
     sessions_.erase(slot);
     bindings_.releaseIdle(host);
     slot = kNone;
@@ -257,7 +258,12 @@ uint32_t Translator::advance(uint64_t now, uint32_t budget) {
   const uint64_t before = stats.sessionsExpired;
   sessions_.timers.advance(
       now_, budget, [this](uint32_t slot) { return deadlineOf(slot); },
-      [this](uint32_t slot) { removeSession(slot, stats.sessionsExpired); });
+      [this](uint32_t slot) { removeSession(slot, stats.sessionsExpired); },
+      [this](uint32_t slot) { sessions_.prefetch(slot); },
+      [this](uint32_t slot) {
+        sessions_.prefetchKey(slot);
+        bindings_.prefetch(sessions_[slot]);
+      });
   expireFragments();
   answerUnsolicited(now_);
   return static_cast<uint32_t>(stats.sessionsExpired - before);
@@ -353,7 +359,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
         now.packetCarry[side] = links.packetCarry[side];
         now.byteCarry[side] = links.byteCarry[side];
       }
-      if (bindings_.attach(slot, host)) {
+      if (bindings_.attach(slot, host, false)) {
         bindings_.sessionBegan(host, s);
         if (isAnchor(s)) anchors_++;
         adoptWatch(old, from, slot);

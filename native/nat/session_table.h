@@ -17,7 +17,8 @@ class SessionTable {
 
   /// Reserves room for `capacity` sessions; false when the system refuses.
   bool reserve(uint32_t capacity) {
-    return sessions_.reserve(capacity) && links_.reserve(capacity) && index_.reserve(capacity);
+    return sessions_.reserve(capacity, Pages::Huge) && links_.reserve(capacity, Pages::Huge) &&
+           index_.reserve(capacity);
   }
 
   uint32_t size() const { return index_.size(); }
@@ -38,7 +39,12 @@ class SessionTable {
     return index_.candidate(bucket, hash);
   }
   /// To be written soon. Any number will do: a prefetch never faults.
-  void prefetch(uint32_t slot) const { __builtin_prefetch(sessions_.data() + slot, 1, 3); }
+  void prefetch(uint32_t slot) const { napt::prefetch(sessions_.data() + slot); }
+
+  /// Where the index has a session.
+  void prefetchKey(uint32_t slot) const {
+    napt::prefetch(index_.bucket(hash(Key::of(sessions_[slot]))));
+  }
 
   uint32_t find(const Key& key, uint64_t hash) const {
     return index_.find(hash, [&](uint32_t slot) { return matches(sessions_[slot], key); });
@@ -66,7 +72,6 @@ class SessionTable {
       free_ = next;
     } else {
       used_++;
-      if (used_ == kHugeFrom) useHugePages();
     }
     links_[slot] = SessionLinks{};
     return slot;
@@ -97,13 +102,6 @@ class SessionTable {
 
  private:
   friend class Audit;
-
-  static constexpr uint32_t kHugeFrom = 32768;  // 2 MB of sessions: a small table stays small
-
-  void useHugePages() {
-    sessions_.useHugePages();
-    links_.useHugePages();
-  }
 
   Arena<Session> sessions_;
   Arena<SessionLinks> links_;

@@ -72,7 +72,7 @@ constexpr uint32_t windowShift(uint32_t scale) { return scale < 14 ? scale : 14;
 /// Takes over what a segment tells about both windows. Cheap: part of the fast path.
 inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t length, uint32_t ack,
                         uint32_t window, bool hasAck) {
-  const Side other = side == kOut ? kIn : kOut;
+  const auto other = static_cast<Side>(side ^ 1);
   const uint32_t end = sequence + length;
   // Beyond what the receiver allows it can't be right, and must not move the window.
   if (static_cast<int32_t>(end - s.end[side]) > 0 &&
@@ -80,7 +80,7 @@ inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t lengt
     s.end[side] = end;
   }
   if (hasAck) {
-    const uint32_t scale = side == kOut ? s.scales & 15u : s.scales >> 4;
+    const uint32_t scale = s.scales >> 4 * side & 15u;
     const uint32_t edge = ack + (window << windowShift(scale));
     if (static_cast<int32_t>(edge - s.edge[other]) > 0) s.edge[other] = edge;
   }
@@ -89,9 +89,13 @@ inline void trackWindow(Session& s, Side side, uint32_t sequence, uint32_t lengt
 
 /// Whether an established segment needs no more than `trackWindow`.
 inline bool isPlainTcp(const Session& s, Side side, uint8_t flags) {
-  const uint8_t seen = side == kOut ? kSeenInside : kSeenOutside;
-  return (flags & (kTcpSpecial | kAck)) == kAck && (s.state & ~kBegunOutside) == kTcpEstablished &&
-         (s.flags & (seen | kWatched)) == seen;
+  // Flags and state lie side by side, and are compared at once.
+  static_assert(offsetof(Session, state) == offsetof(Session, flags) + 1);
+  static_assert(kSeenOutside == kSeenInside >> kIn && kBegunOutside == 0x80);
+  const auto both = load<uint16_t>(&s.flags);
+  const uint32_t seen = uint32_t{kSeenInside} >> side;
+  return (flags & (kTcpSpecial | kAck)) == kAck &&
+         (both & (seen | kWatched | 0x7f00u)) == (seen | kTcpEstablished << 8);
 }
 
 /// Prepares a new session for its first segment.

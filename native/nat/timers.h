@@ -44,16 +44,21 @@ class Timers {
 
   /// Moves the wheel to `now`, looking at no more than `budget` sessions: what is left is done by
   /// the next call. `deadlineOf(session)` tells when a session really ends (ns); one that is due is
-  /// taken out of the wheel and given to `expire(session)`.
-  template <class DeadlineOf, class Expire>
-  void advance(uint64_t now, uint32_t budget, DeadlineOf deadlineOf, Expire expire) {
+  /// taken out of the wheel and given to `expire(session)`. `approach(session)` and
+  /// `prepare(session)` are told some visits before, to prefetch its record, and then what that
+  /// leads to: hints, which may be about any session.
+  template <class DeadlineOf, class Expire, class Approach, class Prepare>
+  void advance(uint64_t now, uint32_t budget, DeadlineOf deadlineOf, Expire expire,
+               Approach approach, Prepare prepare) {
     const uint64_t target = now >> kTickShift;
     for (;;) {
-      if (!cascade(budget, deadlineOf) || tick_ >= target) return;
+      if (!cascade(budget, deadlineOf, approach) || tick_ >= target) return;
       const uint32_t slot = slotOf(tick_, 0);
+      beginAhead(slot, approach, prepare);
       while (heads_[slot] != 0) {
         if (budget == 0) return;
         budget--;
+        look(approach, prepare);
         const uint32_t session = heads_[slot] - 1;
         remove(session);
         const uint64_t deadline = deadlineOf(session);
@@ -106,16 +111,43 @@ class Timers {
     used_[level][slot / 64] |= uint64_t{1} << (slot % 64);
   }
 
+  /// Begins to look ahead in the list of a slot (of any level), unless it has begun.
+  template <class Approach, class Prepare>
+  void beginAhead(uint32_t list, Approach approach, Prepare prepare) {
+    if (scoutedList_ == list && scoutedTick_ == tick_) return;
+    scoutedList_ = list;
+    scoutedTick_ = tick_;
+    scout_ = heads_[list];
+    for (uint32_t i = 0; i < kAhead; i++) look(approach, prepare);
+  }
+
+  /// Goes one step ahead in the list that is worked off. Lists change meanwhile, and then it may
+  /// stray: into other lists of the wheel, or that of free slots.
+  template <class Approach, class Prepare>
+  void look(Approach approach, Prepare prepare) {
+    if (scout_ == 0) return;
+    const uint32_t session = scout_ - 1;
+    scout_ = links_[session].timerNext;
+    if (scout_ != 0) {
+      prefetch(&links_[scout_ - 1]);
+      approach(scout_ - 1);
+    }
+    prepare(session);
+  }
+
   /// Where a tick begins a slot of a higher level, hands that slot's sessions down.
-  template <class DeadlineOf>
-  bool cascade(uint32_t& budget, DeadlineOf deadlineOf) {
+  template <class DeadlineOf, class Approach>
+  bool cascade(uint32_t& budget, DeadlineOf deadlineOf, Approach approach) {
+    const auto nothing = [](uint32_t) {};
     for (uint32_t level = kLevels - 1; level > 0; level--) {
       if ((tick_ & ((uint64_t{1} << (8 * level)) - 1)) != 0) continue;
       const uint32_t slot = slotOf(tick_, level);
       const uint32_t& head = heads_[level * kSlots + slot];
+      beginAhead(level * kSlots + slot, approach, nothing);
       while (head != 0) {
         if (budget == 0) return false;
         budget--;
+        look(approach, nothing);
         const uint32_t session = head - 1;
         remove(session);
         file(session, deadlineOf(session) >> kTickShift);
@@ -156,6 +188,10 @@ class Timers {
   uint64_t tick_ = 0;
   uint32_t heads_[kLevels * kSlots] = {};
   uint64_t used_[kLevels][kSlots / 64] = {};  // slots that may hold sessions
+  static constexpr uint32_t kAhead = 6;
+  uint32_t scout_ = 0;  // ahead in the list that is worked off: a session plus one
+  uint32_t scoutedList_ = 0;
+  uint64_t scoutedTick_ = ~uint64_t{0};
 };
 
 }  // namespace napt

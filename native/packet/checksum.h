@@ -15,22 +15,28 @@ namespace napt {
 
 using Delta = uint16_t;
 
-/// Folds a sum of 16-bit (or 32-bit) words to 16 bits with end-around carry.
+/// Folds a sum of words to 16 bits with end-around carry: added to itself with its halves swapped,
+/// its upper half has both, and the carry between them.
+constexpr uint16_t fold(uint32_t sum) {
+  return static_cast<uint16_t>((sum + std::rotl(sum, 16)) >> 16);
+}
 constexpr uint16_t fold(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
+  return fold(static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32));
+}
+
+/// One's complement sum of two words, with its carry.
+template <class Word>
+constexpr Word addWithCarry(Word a, Word b) {
+  Word sum = 0;
+  const bool carry = __builtin_add_overflow(a, b, &sum);
+  return sum + carry;
 }
 
 constexpr Delta delta16(uint16_t from, uint16_t to) {
-  return fold(static_cast<uint64_t>(static_cast<uint16_t>(~from)) + to);
+  return fold(static_cast<uint32_t>(static_cast<uint16_t>(~from)) + to);
 }
-constexpr Delta delta32(uint32_t from, uint32_t to) {
-  return fold(static_cast<uint64_t>(static_cast<uint32_t>(~from)) + to);
-}
-constexpr Delta combine(Delta a, Delta b) { return fold(static_cast<uint64_t>(a) + b); }
+constexpr Delta delta32(uint32_t from, uint32_t to) { return fold(addWithCarry(~from, to)); }
+constexpr Delta combine(Delta a, Delta b) { return fold(uint32_t{a} + b); }
 constexpr Delta reverse(Delta d) { return static_cast<Delta>(~d); }
 
 /// Time to live less one: the TTL is the low byte of its word as loaded here.
@@ -52,7 +58,7 @@ constexpr uint16_t adjustUdp(uint16_t checksum, uint32_t delta) {
 /// A partial checksum (CHECKSUM_PARTIAL, NEEDS_CSUM): the field holds the folded sum of the
 /// pseudo-header, not complemented, so only the change of addresses applies to it.
 constexpr uint16_t adjustPartial(uint16_t field, uint32_t addressDelta) {
-  return fold(static_cast<uint64_t>(field) + addressDelta);
+  return fold(field + addressDelta);
 }
 
 /// Folded sum of `length` bytes; an odd last byte counts as padded with zero.

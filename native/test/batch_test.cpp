@@ -484,8 +484,8 @@ TEST_CASE("batch: pays for the sweep as single packets do") {
     REQUIRE(pair.run(udp(from, kRemote), 0).verdict == Verdict::Forwarded);
   }
   const std::vector<Bytes> again(40, udp({ip(192, 168, 226, 2), 2000}, kRemote));
-  // Each is looked at twice: where it was filed, and when it is due.
-  for (uint16_t port = 2002; port <= 2006; port += 2) {
+  // Each is looked at twice: where it was filed, and when it is due; 64 at a time.
+  for (uint16_t port = 2002; port <= 2016; port += 2) {
     pair.run(again, 400 * kSecond);
     pair.run(udp({ip(192, 168, 226, 2), port}, kRemote), 400 * kSecond);
   }
