@@ -4,12 +4,15 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, statSync, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSink } from "../src/capture/sink.js";
-import { PcapWriter } from "../src/capture/writer.js";
-import { SLOT_BYTES, writeFlow } from "./workload.js";
+import { PcapngWriter, PcapWriter } from "../src/capture/writer.js";
+import { IMIX, PACKET_BYTES, SLOT_BYTES, writeFlow } from "./traffic.js";
+
+export type Format = "pcap" | "pcapng";
 
 export interface CaptureRow {
   readonly work: "translate";
-  readonly bytes: number;
+  readonly format: Format;
+  readonly fileBytes: number;
   readonly packets: number;
   readonly packetsPerSecond: number;
   readonly megabytesPerSecond: number;
@@ -24,23 +27,25 @@ const TELL_PEAK =
   'process.on("exit", () => console.error(require("node:fs").readFileSync("/proc/self/status", "utf8")));';
 
 /** Writes a capture of small and large packets (about the simple IMIX) of many flows, all outbound. */
-async function generate(path: string, bytes: number): Promise<number> {
+async function generate(path: string, bytes: number, format: Format): Promise<number> {
   const sink = await openSink(path);
-  const writer = new PcapWriter(sink, { linkType: 101 });
-  const lengths = [50, 50, 50, 50, 50, 50, 50, 576, 576, 576, 576, 1500];
+  const pcap = format === "pcap" ? new PcapWriter(sink, { linkType: 101 }) : undefined;
+  const pcapng = format === "pcapng" ? new PcapngWriter(sink) : undefined;
+  pcapng?.addInterface({ linkType: 101 });
+  const writer = (pcap ?? pcapng)!;
   const small = new Uint8Array(SLOT_BYTES);
   const packet = new Uint8Array(1500);
   let packets = 0;
   for (let written = 24; written < bytes; packets++) {
-    const length = lengths[packets % lengths.length]!;
-    writeFlow(small.subarray(0, 50), (packets * 7919) % FLOWS);
-    packet.set(small.subarray(0, 50));
-    writer.packet(
-      packet.subarray(0, Math.max(50, length)),
-      1_700_000_000 + Math.floor(packets / 1e5),
-      (packets % 1e5) * 1e4,
-    );
-    written += 16 + Math.max(50, length);
+    const length = IMIX[packets % IMIX.length]!;
+    writeFlow(small.subarray(0, PACKET_BYTES), (packets * 7919) % FLOWS);
+    packet.set(small.subarray(0, PACKET_BYTES));
+    const whole = packet.subarray(0, length);
+    const seconds = 1_700_000_000 + Math.floor(packets / 1e5);
+    const nanos = (packets % 1e5) * 1e4;
+    pcap?.packet(whole, seconds, nanos);
+    pcapng?.packet(0, whole, seconds, nanos);
+    written += (pcap ? 16 : 32) + length;
     if (writer.full) await writer.flush();
   }
   await writer.flush();
@@ -52,12 +57,12 @@ async function generate(path: string, bytes: number): Promise<number> {
 }
 
 /** Generates a capture of so many bytes and translates it; the median of three runs. */
-export async function captureRow(bytes: number): Promise<CaptureRow> {
+export async function captureRow(bytes: number, format: Format): Promise<CaptureRow> {
   const directory = mkdtempSync(join(tmpdir(), "napt-bench-"));
   try {
-    const input = join(directory, "in.pcap");
-    const output = join(directory, "out.pcap");
-    const packets = await generate(input, bytes);
+    const input = join(directory, `in.${format}`);
+    const output = join(directory, `out.${format}`);
+    const packets = await generate(input, bytes, format);
     const main = join(__dirname, "../dist/cli/main.js");
     const command = ["translate", input, "-o", output, "--inside", INSIDE, "--report", "-", "-q"];
     for (let i = 0; i < 8; i++) command.push("--outside", `203.0.113.${i}`);
@@ -78,7 +83,8 @@ export async function captureRow(bytes: number): Promise<CaptureRow> {
     const size = statSync(input).size;
     return {
       work: "translate",
-      bytes: size,
+      format,
+      fileBytes: size,
       packets,
       packetsPerSecond: Math.round(packets / seconds),
       megabytesPerSecond: Math.round(size / seconds / 1e6),

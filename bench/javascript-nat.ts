@@ -1,30 +1,38 @@
 // The same work in plain JavaScript, to compare with: established flows only, found by open addressing in typed
 // arrays, checksums by difference. What good JavaScript can do; no TCP states, filtering, fragments or expiry.
-import { SLOT_BYTES, type Templates } from "./workload.js";
+import { SLOT_BYTES, type Templates } from "./traffic.js";
 
 const WORDS = 8;
+const USED = 0x100;
+const INBOUND = 0x200;
 
-/** Rewrites outbound packets of the flows that it was given. */
+/** Rewrites packets of the flows that it was given, in both directions. */
 export class JavaScriptNat {
   readonly #mask: number;
-  /** Source, destination, ports, protocol | used, public address, public port, last seen, packets. */
+  /** Source, destination, ports, protocol and flags, new address, new port, last seen, packets. */
   readonly #table: Uint32Array;
   #now = 0;
 
-  constructor({ flows, bytes }: Templates) {
+  constructor({ out, in: inbound }: { out: Templates; in: Templates }) {
     let size = 16;
-    while (size < flows * 2) size *= 2;
+    while (size < out.flows * 4) size *= 2;
     this.#mask = size - 1;
     this.#table = new Uint32Array(size * WORDS);
-    const table = this.#table;
-    const words = new Uint32Array(bytes.buffer);
-    for (let flow = 0; flow < flows; flow++) {
-      const [, , , source = 0, destination = 0, ports = 0] = words.subarray(flow * (SLOT_BYTES / 4));
-      const protocol = bytes[flow * SLOT_BYTES + 9]!;
-      const slot = this.#slot(source, destination, ports, protocol);
-      const address = (0x007100cb | ((flow & 0xff) << 24)) >>> 0;
-      table.set([source, destination, ports, protocol | 0x100, address, 1024 + (flow % 64_000)], slot);
+    const outWords = new Uint32Array(out.bytes.buffer);
+    const inWords = new Uint32Array(inbound.bytes.buffer);
+    for (let flow = 0; flow < out.flows; flow++) {
+      const at = flow * (SLOT_BYTES / 4);
+      const protocol = out.bytes[flow * SLOT_BYTES + 9]!;
+      const [inside = 0, remote = 0, ports = 0] = outWords.subarray(at + 3, at + 6);
+      const [, own = 0, back = 0] = inWords.subarray(at + 3, at + 6);
+      this.#enter(inside, remote, ports, protocol | USED, own, back >>> 16);
+      this.#enter(remote, own, back, protocol | USED | INBOUND, inside, ports & 0xffff);
     }
+  }
+
+  #enter(source: number, destination: number, ports: number, flags: number, to: number, port: number): void {
+    const slot = this.#slot(source, destination, ports, flags & 0xff);
+    this.#table.set([source, destination, ports, flags, to, port], slot);
   }
 
   /** Translates `count` packets that lie a slot apart; returns how many it knew. */
@@ -46,19 +54,22 @@ export class JavaScriptNat {
       sum = (sum & 0xffff) + (sum >>> 16);
       if ((sum & 0xffff) + (sum >>> 16) !== 0xffff) continue;
       const protocol = timeAndProtocol >>> 8;
-      const source = words[w + 3]!;
-      const slot = this.#slot(source, words[w + 4]!, words[w + 5]!, protocol);
-      if (table[slot + 3] === 0) continue;
+      const slot = this.#slot(words[w + 3]!, words[w + 4]!, words[w + 5]!, protocol);
+      const flags = table[slot + 3]!;
+      if (flags === 0) continue;
+      const side = flags >>> 9;
+      const before = words[w + 3 + side]!;
       const address = table[slot + 4]!;
       const port = table[slot + 5]!;
       const addresses =
-        (~(source >>> 16) & 0xffff) + (~source & 0xffff) + (address >>> 16) + (address & 0xffff);
+        (~(before >>> 16) & 0xffff) + (~before & 0xffff) + (address >>> 16) + (address & 0xffff);
       const transport = h + (protocol === 6 ? 18 : 13);
-      halves[transport] = adjusted(halves[transport]!, addresses + (~halves[h + 10]! & 0xffff) + port);
+      const ports = (~halves[h + 10 + side]! & 0xffff) + port;
+      halves[transport] = adjusted(halves[transport]!, addresses + ports);
       halves[h + 5] = adjusted(halves[h + 5]!, addresses + 0xfffe);
       halves[h + 4] = timeAndProtocol - 1;
-      words[w + 3] = address;
-      halves[h + 10] = port;
+      words[w + 3 + side] = address;
+      halves[h + 10 + side] = port;
       table[slot + 6] = this.#now;
       table[slot + 7]!++;
       known++;
@@ -74,12 +85,13 @@ export class JavaScriptNat {
     hash ^= hash >>> 13;
     for (let at = hash & this.#mask; ; at = (at + 1) & this.#mask) {
       const slot = at * WORDS;
-      if (table[slot + 3] === 0) return slot;
+      const flags = table[slot + 3]!;
+      if (flags === 0) return slot;
       if (
         table[slot] === source &&
         table[slot + 1] === destination &&
         table[slot + 2] === ports &&
-        table[slot + 3] === (protocol | 0x100)
+        (flags & 0xff) === protocol
       ) {
         return slot;
       }

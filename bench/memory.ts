@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Nat } from "../src/index.js";
-import { configFor, layOut, SLOT_BYTES, writeFlow } from "./workload.js";
+import { configFor, layOut, PACKET_BYTES, SLOT_BYTES, writeFlow } from "./traffic.js";
 
 export interface MemoryRow {
   readonly work: "memory";
@@ -25,7 +25,7 @@ function measureHere(sessions: number): number {
   for (let first = 0; first < sessions; first += 256) {
     batch.count = Math.min(256, sessions - first);
     for (let i = 0; i < batch.count; i++) {
-      writeFlow(batch.bytes.subarray(i * SLOT_BYTES, (i + 1) * SLOT_BYTES), first + i);
+      writeFlow(batch.bytes.subarray(i * SLOT_BYTES, i * SLOT_BYTES + PACKET_BYTES), first + i);
     }
     nat.translateBatch(batch, 0);
   }
