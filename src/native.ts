@@ -73,8 +73,10 @@ export interface CompiledPolicy {
   portLimits: Uint32Array;
 }
 
-/** A batch's memory as the engine knows it. */
-export type NativeBatch = object & { readonly __batch: never };
+/** Keeps a batch's memory for the engine, which knows it by a number. */
+export interface NativeBatch {
+  readonly number: number;
+}
 
 /** What the engine puts out: bytes, kind, toInside, tag, cause, time in ms. */
 export type NativePacket = [Buffer, number, boolean, number, number, number];
@@ -100,7 +102,7 @@ export type NativeRequest = readonly [
 /** One translator (native/addon/engine.h). Times are ms. */
 export interface Engine {
   translate(packet: Uint8Array, now: number, wire?: number, flags?: number, tag?: number): number;
-  translateBatch(batch: NativeBatch, now: number): number;
+  translateBatch(batch: number, now: number): number;
   createBatch(memory: Uint8Array, slots: number): NativeBatch;
   pending(): number;
   take(): NativePacket[];

@@ -1,5 +1,5 @@
 import { NatError } from "./errors.js";
-import { LAYOUT } from "./native.js";
+import { LAYOUT, type NativeBatch } from "./native.js";
 import { type Verdict, verdictOf } from "./verdict.js";
 
 /** 32-bit words of a descriptor; `batch.descriptors[slot * DESCRIPTOR_WORDS + DESCRIPTOR.length]`. */
@@ -42,6 +42,11 @@ export interface BatchOptions {
   bytes?: number;
 }
 
+/** Makes a batch the owner's; the handle lives as long as the batch. @internal */
+export let bindBatch: (batch: PacketBatch, owner: object, handle: NativeBatch) => void;
+/** The number that the owner's engine knows a batch by, if it is his. @internal */
+export let numberOf: (batch: PacketBatch, owner: object) => number | undefined;
+
 /**
  * Packets for one call, on one SharedArrayBuffer: a header, a descriptor for each packet, and the packets' bytes,
  * which may lie anywhere in `bytes`.
@@ -60,6 +65,19 @@ export class PacketBatch {
   /** {@link DESCRIPTOR_WORDS} words a slot. */
   readonly descriptors: Uint32Array;
   readonly #header: Uint32Array;
+  #owner: object | undefined;
+  #handle: NativeBatch | undefined;
+  #number = 0;
+
+  static {
+    bindBatch = (batch, owner, handle) => {
+      batch.#owner = owner;
+      batch.#handle = handle;
+      batch.#number = handle.number;
+    };
+    numberOf = (batch, owner) =>
+      #owner in batch && batch.#owner === owner && batch.#handle !== undefined ? batch.#number : undefined;
+  }
 
   /** A view of a batch that exists; new ones come from `nat.batch()`. */
   constructor(buffer: SharedArrayBuffer) {

@@ -1,5 +1,6 @@
 #include "addon/engine.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "addon/config_reader.h"
@@ -7,8 +8,6 @@
 namespace napt {
 
 namespace {
-
-constexpr napi_type_tag kBatchTag = {0x6e617074'62617463, 0x9d0f2c4e'51a7b386};
 
 napi_value fail(napi_env env, const char* code, const char* message) {
   napi_throw_error(env, code, message);
@@ -110,14 +109,14 @@ napi_value Engine::translate(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
   auto& engine = *static_cast<Engine*>(self);
   if (engine.nat_ == nullptr) return fail(env, "NAT_ERR_CLOSED", "this Nat is closed");
-  napi_typedarray_type type;
   size_t length = 0;
   void* data = nullptr;
   double now = 0;
-  if (count < 2 ||
-      napi_get_typedarray_info(env, arguments[0], &type, &length, &data, nullptr, nullptr) !=
-          napi_ok ||
-      type != napi_uint8_array || napi_get_value_double(env, arguments[1], &now) != napi_ok) {
+  bool isBytes = false;
+  // TypeScript has made sure that it is a Uint8Array; what can't be one must not get further.
+  if (count < 2 || napi_is_typedarray(env, arguments[0], &isBytes) != napi_ok || !isBytes ||
+      napi_get_buffer_info(env, arguments[0], &data, &length) != napi_ok ||
+      napi_get_value_double(env, arguments[1], &now) != napi_ok) {
     return fail(env, "NAT_ERR_ARGUMENT", "translate expects a Uint8Array and a time in ms");
   }
   if (data == nullptr) length = 0;  // detached
@@ -131,7 +130,7 @@ napi_value Engine::translate(napi_env env, napi_callback_info info) {
   return toNumber(env, result.packed());
 }
 
-/// translateBatch(batch, nowMs): how many packets wait to be taken
+/// translateBatch(number of a batch, nowMs): how many packets wait to be taken
 napi_value Engine::translateBatch(napi_env env, napi_callback_info info) {
   size_t count = 2;
   napi_value arguments[2];
@@ -139,16 +138,14 @@ napi_value Engine::translateBatch(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
   auto& engine = *static_cast<Engine*>(self);
   if (engine.nat_ == nullptr) return fail(env, "NAT_ERR_CLOSED", "this Nat is closed");
-  void* wrapped = nullptr;
+  uint32_t number = 0;
   double now = 0;
-  bool tagged = false;
-  if (count < 2 || napi_check_object_type_tag(env, arguments[0], &kBatchTag, &tagged) != napi_ok ||
-      !tagged || napi_unwrap(env, arguments[0], &wrapped) != napi_ok ||
-      napi_get_value_double(env, arguments[1], &now) != napi_ok) {
-    return fail(env, "NAT_ERR_BATCH", "translateBatch expects a batch and a time in ms");
+  if (count < 2 || napi_get_value_uint32(env, arguments[0], &number) != napi_ok ||
+      napi_get_value_double(env, arguments[1], &now) != napi_ok ||
+      number >= engine.batches_->size() || (*engine.batches_)[number] == nullptr) {
+    return fail(env, "NAT_ERR_BATCH", "translateBatch expects the number of a batch and a time");
   }
-  const auto& batch = *static_cast<Batch*>(wrapped);
-  if (batch.owner != &engine) return fail(env, "NAT_ERR_BATCH", "the batch belongs to another Nat");
+  const Batch& batch = *(*engine.batches_)[number];
   // The shared header may change under us: read once, and never believe more than there is.
   const uint32_t wanted = *static_cast<const volatile uint32_t*>(&batch.header->count);
   const uint32_t packets = wanted < batch.slots ? wanted : batch.slots;
@@ -157,7 +154,7 @@ napi_value Engine::translateBatch(napi_env env, napi_callback_info info) {
   return toNumber(env, engine.nat_->pending());
 }
 
-/// createBatch(memory: Uint8Array over the whole SharedArrayBuffer, slots): batch
+/// createBatch(memory: Uint8Array over the whole SharedArrayBuffer, slots): {number}
 Napi::Value Engine::createBatch(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!isOpen(env)) return env.Undefined();
@@ -169,7 +166,14 @@ Napi::Value Engine::createBatch(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   auto* batch = new Batch{};
-  batch->owner = this;
+  batch->all = batches_;
+  const auto free = std::find(batches_->begin(), batches_->end(), nullptr);
+  batch->number = static_cast<uint32_t>(free - batches_->begin());
+  if (free == batches_->end()) {
+    batches_->push_back(batch);
+  } else {
+    *free = batch;
+  }
   batch->header = reinterpret_cast<BatchHeader*>(memory.Data());
   batch->descriptors = reinterpret_cast<Descriptor*>(memory.Data() + sizeof(BatchHeader));
   batch->bytes = memory.Data() + head;
@@ -179,11 +183,12 @@ Napi::Value Engine::createBatch(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   const auto finalize = [](napi_env e, void* data, void*) {
     auto* dying = static_cast<Batch*>(data);
+    (*dying->all)[dying->number] = nullptr;
     napi_delete_reference(e, dying->memory);
     delete dying;
   };
   napi_wrap(env, object, batch, finalize, nullptr, nullptr);
-  napi_type_tag_object(env, object, &kBatchTag);
+  object.Set("number", batch->number);
   return object;
 }
 

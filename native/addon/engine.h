@@ -20,9 +20,14 @@ class Engine : public Napi::ObjectWrap<Engine> {
   explicit Engine(const Napi::CallbackInfo& info);
 
  private:
+  struct Batch;
+  /// The batches of an engine by their numbers; null once nobody can use one.
+  using Batches = std::vector<Batch*>;
+
   /// Memory of a batch. The reference keeps it alive as long as its object.
   struct Batch {
-    const void* owner;
+    std::shared_ptr<Batches> all;
+    uint32_t number;
     BatchHeader* header;
     Descriptor* descriptors;
     uint8_t* bytes;
@@ -62,6 +67,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   Seed seed_{};
   std::unique_ptr<Translator> nat_;
+  std::shared_ptr<Batches> batches_ = std::make_shared<Batches>();
   double epoch_ = 0;
   bool started_ = false;
 };

@@ -102,12 +102,18 @@ class FastPath {
   void block(Descriptor* descriptors, uint32_t count);
   void finish();
 
+  /// The stages for a lone packet.
+  Result alone(const PacketView& packet, uint32_t tag);
+
  private:
   struct Known;
 
+  Known known() const;
   void read(const Descriptor* descriptors, uint32_t count);
   bool readOne(const Descriptor& d, Lane& lane) const;
+  bool inspect(Lane& lane) const;
   void find();
+  const uint32_t* entryOf(const Lane& lane) const;
   uint32_t behind(const Lane& lane, uint32_t entry) const;
   Key keyOf(const Lane& lane) const;
   void translate(Descriptor* descriptors, uint32_t count);
@@ -146,6 +152,13 @@ void Translator::translateBatch(Descriptor* descriptors, uint32_t count, uint8_t
     path.block(descriptors + first, std::min(kBlock, count - first));
   }
   path.finish();
+}
+
+Result Translator::translate(const PacketView& packet, uint32_t tag, uint64_t now) {
+  if (now > now_) now_ = now;
+  if (!unanswered_.empty()) answerUnsolicited(now_);
+  FastPath path(*this, packet.data, packet.length, now_);
+  return path.alone(packet, tag);
 }
 
 void FastPath::block(Descriptor* descriptors, uint32_t count) {
@@ -195,9 +208,16 @@ inline bool FastPath::readOne(const Descriptor& d, Lane& lane) const {
     lane.length = here ? size : 0;
     return false;
   }
-  uint8_t* p = bytes_ + offset;
-  lane.p = p;
+  lane.p = bytes_ + offset;
   lane.length = size;
+  return inspect(lane);
+}
+
+/// What is this packet, of which at least `kLeast` bytes can be read? False when it is not for the
+/// fast path.
+inline bool FastPath::inspect(Lane& lane) const {
+  const uint8_t* p = lane.p;
+  const uint32_t size = lane.length, flags = lane.flags;
   const auto first = load<uint64_t>(p), second = load<uint64_t>(p + 8);
   const auto destination = load<uint32_t>(p + kIpDestination);
   const uint32_t protocol = second >> 8 & 0xff;
@@ -244,6 +264,12 @@ inline Key FastPath::keyOf(const Lane& lane) const {
                  static_cast<uint8_t>(lane.protocol));
 }
 
+/// The entry of the public port that a packet is for.
+inline const uint32_t* FastPath::entryOf(const Lane& lane) const {
+  return nat_.bindings_.entry(kShapes.space[lane.protocol], lane.address - 1,
+                              swap16(static_cast<uint16_t>(lane.ports >> 16)));
+}
+
 /// The slot behind the entry of a public port.
 inline uint32_t FastPath::behind(const Lane& lane, uint32_t entry) const {
   if ((entry & (PortMap::kForward | PortMap::kShared)) == 0) return entry - 1;  // of 0: kNone
@@ -265,8 +291,7 @@ inline uint32_t FastPath::behind(const Lane& lane, uint32_t entry) const {
   });
   forEach(mapped_, [&](size_t i) {
     Lane& lane = lanes_[i];
-    lane.place = nat_.bindings_.entry(kShapes.space[lane.protocol], lane.address - 1,
-                                      swap16(static_cast<uint16_t>(lane.ports >> 16)));
+    lane.place = entryOf(lane);
     napt::prefetch(lane.place);
   });
 
@@ -295,6 +320,16 @@ struct FastPath::Known {
   uint8_t ttlStep;
   uint32_t ttlDelta;
 };
+
+inline FastPath::Known FastPath::known() const {
+  const bool decrement = nat_.config_.decrementTtl;
+  return {&nat_.sessions_[0],
+          nat_.timeouts_.data(),
+          nat_.inboundRefreshes_.data(),
+          nat_.refreshesInbound_,
+          decrement ? uint8_t{1} : uint8_t{0},
+          decrement ? kTtlDelta : 0u};
+}
 
 /// Whether a packet belongs to another session than the one that was expected: of the same binding,
 /// or of the same forward or 1:1 mapping. Outbound there is none.
@@ -408,13 +443,7 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
 }
 
 [[gnu::noinline]] void FastPath::translate(Descriptor* descriptors, uint32_t count) {
-  const bool decrement = nat_.config_.decrementTtl;
-  const Known known{&nat_.sessions_[0],
-                    nat_.timeouts_.data(),
-                    nat_.inboundRefreshes_.data(),
-                    nat_.refreshesInbound_,
-                    decrement ? uint8_t{1} : uint8_t{0},
-                    decrement ? kTtlDelta : 0u};
+  const Known known = this->known();
   uint64_t now = nat_.now_;
   for (uint32_t i = 0; i < count; i++) {
     Lane& lane = lanes_[i];
@@ -455,6 +484,25 @@ void FastPath::finish() {
   stats.byProtocol[portSpace(kTcp)] += tcp_;
   stats.byProtocol[portSpace(kUdp)] += forwarded - tcp_ - icmp_;
   stats.byProtocol[portSpace(kIcmp)] += icmp_;
+}
+
+Result FastPath::alone(const PacketView& packet, uint32_t tag) {
+  Lane& lane = lanes_[0];
+  lane.p = packet.data;
+  lane.length = packet.length;
+  lane.flags = (packet.partial ? kPartialChecksum : 0u) | (packet.fromOutside ? kFromOutside : 0u);
+  if (packet.length < kLeast || !inspect(lane)) return nat_.process(packet, tag);
+  const bool isMapped = lane.address != 0 && !nat_.addresses_[lane.address - 1].isStatic;
+  if (isMapped) {
+    lane.slot = behind(lane, *entryOf(lane));
+  } else {
+    lane.hash = nat_.sessions_.hash(keyOf(lane));
+    lane.slot = nat_.sessions_.candidate(nat_.sessions_.bucket(lane.hash), lane.hash);
+  }
+  if (!translateOne(known(), lane, base_)) return nat_.process(packet, tag);
+  finish();
+  return {Verdict::Forwarded, lane.side == kOut ? Direction::Outbound : Direction::Inbound,
+          Reason::None, lane.slot + 1};
 }
 
 }  // namespace napt

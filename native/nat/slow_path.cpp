@@ -58,7 +58,7 @@ Reason reasonOf(Kind kind) {
 }
 }  // namespace
 
-Result Translator::translate(const PacketView& packet, uint32_t tag, uint64_t now) {
+Result Translator::translateSlowly(const PacketView& packet, uint32_t tag, uint64_t now) {
   if (now > now_) now_ = now;
   return process(packet, tag);
 }

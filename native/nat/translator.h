@@ -40,6 +40,8 @@ class Translator {
   /// Translates one packet in place. `now` in ns. A dropped packet's bytes are unchanged; a held
   /// one is the engine's: `take` gives it back, in pieces if it was too big.
   Result translate(const PacketView& packet, uint32_t tag, uint64_t now);
+  /// The same by the slow path alone: what the fast one must agree with.
+  Result translateSlowly(const PacketView& packet, uint32_t tag, uint64_t now);
 
   /// The same for `count` descriptors over `length` bytes of packets.
   void translateBatch(Descriptor* descriptors, uint32_t count, uint8_t* bytes, size_t length,
