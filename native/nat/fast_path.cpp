@@ -237,6 +237,10 @@ inline bool FastPath::inspect(Lane& lane) const {
     if (nat_.config_.verifyHeaderChecksum) return false;
   }
 
+  // Nobody's address: what only holds an explicit mapping has it for its remote.
+  if (second >> 32 == 0 || destination == 0) [[unlikely]]
+    return false;
+
   const uint32_t address = nat_.addresses_.find(destination) + 1;
   const uint32_t side = address != 0 ? kIn : kOut;
   uint32_t ports = load<uint32_t>(p + kIpHeader);
