@@ -88,8 +88,8 @@ void Audit::session(uint32_t slot) {
   require(s.address < nat_.addresses_.size(), "session: address", slot, s.address);
   const PublicAddress& own = nat_.addresses_[s.address];
   require(s.publicAddress == own.address, "session: public address", slot);
-  require(s.profile == nat_.profileOf(s.inside, s.protocol, s.remotePort), "session: profile", slot,
-          s.profile);
+  require(s.profile == nat_.profileOf(nat_.inside_.policyOf(s.inside), s.protocol, s.remotePort),
+          "session: profile", slot, s.profile);
   require(s.last <= std::max(nat_.now_, nat_.latest_) || isAnchor(s),
           "session: idle since the future", slot);
   const auto isOneOf = [&](Timeout a, Timeout b) { return s.timeout == a || s.timeout == b; };

@@ -41,24 +41,16 @@ constexpr uint32_t kIdleTimeouts = static_cast<uint32_t>(Timeout::Explicit);
 /// 5).
 constexpr uint32_t kPortSpaces = 6;
 constexpr uint32_t kNoPortSpace = kPortSpaces;
-constexpr uint32_t portSpace(uint8_t protocol) {
-  switch (protocol) {
-    case kTcp:
-      return 0;
-    case kUdp:
-      return 1;
-    case kIcmp:
-      return 2;
-    case kUdpLite:
-      return 3;
-    case kDccp:
-      return 4;
-    case kGre:
-      return 5;
-    default:
-      return kNoPortSpace;
+struct PortSpaces {
+  uint8_t of[256];
+  constexpr PortSpaces() : of() {
+    for (uint8_t& space : of) space = kNoPortSpace;
+    uint8_t next = 0;
+    for (const uint8_t protocol : {kTcp, kUdp, kIcmp, kUdpLite, kDccp, kGre}) of[protocol] = next++;
   }
-}
+};
+inline constexpr PortSpaces kPortSpaceTable;
+constexpr uint32_t portSpace(uint8_t protocol) { return kPortSpaceTable.of[protocol]; }
 
 struct Prefix {
   uint32_t network;    // host order

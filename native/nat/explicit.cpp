@@ -144,7 +144,7 @@ bool Translator::suggested(const Opening& opening, uint32_t hostSlot, PublicEndp
   like.remote = opening.key.remote();
   like.remotePort = opening.key.remotePort();
   like.protocol = request.protocol;
-  like.profile = profileOf(like.inside, like.protocol, like.remotePort);
+  like.profile = profileOf(inside_.policyOf(like.inside), like.protocol, like.remotePort);
   if (like.remote == 0) like.flags = kExplicit;
   constexpr uint32_t kMost = 64;
   for (uint32_t address = 0; address < addresses_.pool() && address < kMost; address++) {

@@ -59,8 +59,7 @@ uint32_t inboundTag(const Segment& segment, Side side) {
 }  // namespace
 
 /// The profile of a new session: its host's policy, or what a rule for its remote port says.
-uint8_t Translator::profileOf(uint32_t inside, uint8_t protocol, uint16_t remotePort) const {
-  const uint8_t policy = inside_.policyOf(inside);
+uint8_t Translator::profileOf(uint8_t policy, uint8_t protocol, uint16_t remotePort) const {
   const uint16_t port = swap16(remotePort);
   for (const PortTimeout& rule : config_.portTimeouts) {
     if (rule.policy == policy && rule.protocol == protocol && port >= rule.low &&
@@ -102,7 +101,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
     reason = Reason::RateLimit;
   } else if (!chosen) {
     const uint32_t beside = opening.control == nullptr ? kNone : opening.control->address;
-    const uint8_t policy = inside_.policyOf(key.inside());
+    const uint8_t policy = bindings_.hosts[host].policy;
     const Policy& own = anchor ? bindings_.explicitPolicy(policy) : config_.policies[policy];
     if (opening.request != nullptr && suggested(opening, host, e)) {
       reason = Reason::None;
@@ -126,7 +125,7 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   s.address = e.address;
   s.publicPort = swap16(e.port);
   s.last = now_;
-  s.profile = profileOf(s.inside, s.protocol, s.remotePort);
+  s.profile = profileOf(bindings_.hosts[host].policy, s.protocol, s.remotePort);
   s.timeout = firstTimeout(s.protocol);
   mark(s, permanent);
   if (opening.side == kIn) s.flags |= kVisitor;
@@ -345,7 +344,7 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
   if (host == Hosts::kNone) return false;
   Session adopted = was;
   adopted.address = e.address;
-  adopted.profile = profileOf(was.inside, was.protocol, was.remotePort);
+  adopted.profile = profileOf(bindings_.hosts[host].policy, was.protocol, was.remotePort);
   if (permanent || bindings_.claim(adopted, e, host)) {
     const uint32_t slot = sessions_.insert(key);
     if (slot != kNone) {

@@ -157,7 +157,7 @@ class Translator {
   Reason open(const Opening& opening, uint32_t& slot);
   Reason tryOpen(const Opening& opening, bool ideal, uint32_t& slot);
   void mark(Session& s, bool permanent) const;
-  uint8_t profileOf(uint32_t inside, uint8_t protocol, uint16_t remotePort) const;
+  uint8_t profileOf(uint8_t policy, uint8_t protocol, uint16_t remotePort) const;
   bool track(uint32_t slot, Side side, const Segment& segment);
   bool isTaken(const Session& s) const;
   void account(uint32_t slot, const Segment& segment, Side side, uint32_t bytes);
