@@ -27,16 +27,17 @@ const group = (concept: string, file: string, entries: Entry[]): Mutant[] =>
 
 export const mutants: readonly Mutant[] = [
   ...group("checksums", "packet/checksum.h", [
-    ["the last carry is lost", "sum = (sum & 0xffff) + (sum >> 16);\n  return", "return"],
-    ["the upper half is lost", "sum = (sum & 0xffffffff) + (sum >> 32);", "sum &= 0xffffffff;"],
+    ["the carry between halves is lost", "(sum + std::rotl(sum, 16)) >> 16", "(sum & 0xffff) + (sum >> 16)"],
+    ["the upper half is lost", "(sum + std::rotl(sum, 32)) >> 32", "sum"],
+    ["the carry of a sum is lost", "return sum + carry;", "return sum;"],
     ["a word's old value is added", "static_cast<uint16_t>(~from)", "static_cast<uint16_t>(from)"],
-    ["an address's old value is added", "static_cast<uint32_t>(~from)", "static_cast<uint32_t>(from)"],
+    ["an address's old value is added", "addWithCarry(~from, to)", "addWithCarry(from, to)"],
     ["the way back is the way out", "static_cast<Delta>(~d)", "d"],
-    ["the second change is lost", "static_cast<uint64_t>(a) + b", "static_cast<uint64_t>(a)"],
+    ["the second change is lost", "fold(uint32_t{a} + b)", "fold(uint32_t{a})"],
     ["the TTL is taken as the high byte", "kTtlDelta = 0xfffe", "kTtlDelta = 0xfeff"],
     ["a UDP checksum appears where there was none", "if (checksum == 0) return 0;", ""],
     ["a UDP checksum vanishes", "updated == 0 ? uint16_t{0xffff} : updated", "updated"],
-    ["a partial checksum keeps the old addresses", "(field) + addressDelta", "(field)"],
+    ["a partial checksum keeps the old addresses", "fold(field + addressDelta)", "field"],
     ["the odd byte is not summed", "if (length != 0) sum += *p;", ""],
     ["the last word is summed by half", "if (length >= 2)", "if (length > 2)"],
   ]),
@@ -161,7 +162,11 @@ export const mutants: readonly Mutant[] = [
       "(flags & (kTcpSpecial | kAck)) == kAck",
       "(flags & kAck) == kAck",
     ],
-    ["the fast path takes any state", "(s.state & ~kBegunOutside) == kTcpEstablished", "true"],
+    [
+      "the fast path takes any state",
+      "(seen | kTcpEstablished << 8)",
+      "(both & (seen | kWatched | 0x7f00u))",
+    ],
   ]),
   ...group("TCP states", "nat/tcp.cpp", [
     ["any RST counts", "if (!liberal && !isInWindow(s, side, segment)) return false;", ""],
@@ -518,7 +523,7 @@ export const mutants: readonly Mutant[] = [
     ],
     ["permits stay", "if (needsPermits(s)) permits_.remove(", "if (false) permits_.remove("],
     ["a port is never given back", "if (entry == 0) pool_.give(space, e);", ""],
-    ["a taken port stays free", "if (entry == 0) pool_.take(space, e);", ""],
+    ["a taken port stays free", "if (!sharing) {\n    pool_.take(space, e);", "if (!sharing) {"],
   ]),
   ...group("reconfigure", "nat/bindings.cpp", [
     [
@@ -550,7 +555,7 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "sessions keep their old policy",
-      "adopted.profile = profileOf(was.inside, was.protocol, was.remotePort);",
+      "adopted.profile = profileOf(bindings_.hosts[host].policy, was.protocol, was.remotePort);",
       "",
     ],
     ["their age is lost", "now.created = links.created;", ""],
@@ -639,11 +644,7 @@ export const mutants: readonly Mutant[] = [
       "!= PublicAddresses::kNone) s.flags |= kHairpinned;",
       "!= PublicAddresses::kNone) s.flags |= 0;",
     ],
-    [
-      "outsiders refresh what nobody has taken",
-      "(side == kOut || (s.flags & kPermanent) != 0 || isTaken(s))",
-      "true",
-    ],
+    ["outsiders refresh what nobody has taken", "(counts || isTaken(s))", "true"],
     ["UDP has ICMP's timeout", "return Timeout::Udp;", "return Timeout::Icmp;"],
     [
       "an opening connection counts as established",
@@ -779,8 +780,8 @@ export const mutants: readonly Mutant[] = [
   ...group("eviction", "nat/eviction.cpp", [
     ["established connections may go", "(s.state & kTcpEstablished) == kTcpEstablished", "false"],
     ["half-open connections are safe", "(s.state & kTcpEstablished) == kTcpEstablished", "true"],
-    ["answered flows may go", "(s.packets[kIn] | links.packetCarry[kIn]) != 0", "false"],
-    ["one-way flows are safe", "(s.packets[kIn] | links.packetCarry[kIn]) != 0", "true"],
+    ["answered flows may go", "sessions_.packets(slot, kIn) != 0", "false"],
+    ["one-way flows are safe", "sessions_.packets(slot, kIn) != 0", "true"],
     ["open DCCP and SCTP may go", "(s.state & 3) == 3", "false"],
     [
       "the latest goes",
@@ -817,58 +818,78 @@ export const mutants: readonly Mutant[] = [
     ],
   ]),
 
-  ...group("batch", "nat/translator.cpp", [
-    ["a TTL of 1 is taken", "p[kIpTtl] < 2 || ", ""],
-    ["fragments are taken", "(fragment & kFragmentMask) != 0 || ", ""],
-    ["headers with options are taken", "p[0] != 0x45 || ", ""],
-    ["cut packets are taken", "total > lane.length || ", ""],
-    ["packets too short are taken", "total < least ||", ""],
-    ["a wrong header checksum is taken", "if (fold(sum) != 0xffff) return;", ""],
+  ...group("batch", "nat/fast_path.cpp", [
+    ["a TTL of 1 is taken", "if ((second & 0xff) < 2) [[unlikely]]", "if (false)"],
+    ["fragments are taken", "0xff | uint64_t{kFragmentMask} << (8 * kIpFragment)", "0xff"],
+    ["headers with options are taken", "(first & kShape) != 0x45", "((first ^ 0x45) & kShape & ~15ull) != 0"],
+    ["cut packets are taken", "if (total > size) [[unlikely]]", "if (false)"],
+    [
+      "packets too short are taken",
+      "if (total < kShapes.least[protocol]) [[unlikely]]",
+      "if (kShapes.least[protocol] > 1500)",
+    ],
+    ["a wrong header checksum is taken", "if (nat_.config_.verifyHeaderChecksum) return false;", ""],
     [
       "other transports are taken",
-      "portSpace(protocol) > portSpace(kIcmp)",
-      "portSpace(protocol) == kNoPortSpace",
-      "track() refuses them next: only of TCP a side is marked as seen",
-    ],
-    ["ICMP errors are taken", "if (!isIcmpQuery(lane.icmpType) && !isIcmpReply(lane.icmpType)) return;", ""],
-    ["a spoofed own source is taken", "if ((s.flags & kHairpinned) != 0) return false;", ""],
-    [
-      "a session that is due is used, outbound",
-      "!nat.isLive(slot) || !track(lane, s, kOut)",
-      "!track(lane, s, kOut)",
+      "for (uint16_t& total : least) total = 0xffff;",
+      "for (uint16_t& total : least) total = 28;",
     ],
     [
-      "a session that is due is used, inbound",
-      "!nat.isLive(slot) || !track(lane, s, kIn)",
-      "!track(lane, s, kIn)",
-    ],
-    [
-      "inbound packets always refresh",
-      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) {",
-      "{",
-    ],
-    [
-      "inbound packets never refresh",
-      "if (s.protocol == kTcp || nat.inboundRefreshes_[s.profile] != 0) {",
-      "if (false) {",
-    ],
-    ["the candidate is not compared", "!matches(s, lane.key) || ", ""],
-    ["replies go out", "isIcmpQuery(lane.icmpType) == (side == kOut)", "true"],
-    [
-      "a session answers at any public endpoint",
-      "if (s->protocol != protocol || s->publicPort != port || s->address != lane.own) return false;",
+      "ICMP errors are taken",
+      "if (!isIcmpQuery(p[kIpHeader]) && !isIcmpReply(p[kIpHeader])) return false;",
       "",
     ],
-    ["a partial checksum is updated as a whole one", "if (lane.partial) {", "if (false) {"],
-    ["a UDP checksum appears where there was none", "after = udp && before == 0 ? uint16_t{0} : after;", ""],
-    ["a UDP checksum vanishes", "after = udp && after == 0 ? uint16_t{0xffff} : after;", ""],
-    ["a TCP header may be any length", " || header < kTcpHeader || header > whole", ""],
-    ["a descriptor may point outside", "size <= length - offset", "true"],
-    ["all packets come at once", "lane.now = base + shared.delay;", "lane.now = base;"],
-    ["nothing is renumbered", "if (!lane.keepsId) {", "if (false) {"],
-    ["a TTL stays", "p[kIpTtl] - (nat.config_.decrementTtl ? 1 : 0)", "p[kIpTtl]"],
-    ["all count as TCP", "protocols[portSpace(s.protocol)]++;", "protocols[0]++;"],
-    ["it does not pay for the sweep", "nat.sweepCredit_ += Translator::kSweepPerPacket;", ""],
+    ["a spoofed own source is taken", "s.flags & lane.side << 2", "0"],
+    ["address 0 is somebody's", "if (second >> 32 == 0 || destination == 0) [[unlikely]]", "if (false)"],
+    [
+      "a session that is due is used",
+      "if (last + known.timeouts[Translator::idleClass(s)] <= now) [[unlikely]]",
+      "if (false)",
+    ],
+    ["inbound packets always refresh", "touched = now & (uint64_t{side} - 1);", ""],
+    [
+      "inbound packets never refresh",
+      "if (known.refreshesInbound && known.inboundRefreshes[s.profile] != 0) touched = now;",
+      "",
+    ],
+    [
+      "the endpoints are not compared",
+      "(addresses | ports | spoofed | (s.protocol ^ lane.protocol)) == 0",
+      "(spoofed | (s.protocol ^ lane.protocol)) == 0",
+    ],
+    ["the protocol is not compared", "spoofed | (s.protocol ^ lane.protocol)", "spoofed"],
+    ["replies go out", "isIcmpQuery(p[kIpHeader]) != (side == kOut)", "false"],
+    [
+      "a session answers at any public endpoint",
+      "s.publicPort != lane.ports >> 16 ||",
+      "",
+      "isOf() compares the session that is found, too",
+    ],
+    [
+      "a partial checksum is updated as a whole one",
+      "if ((flags & kPartialChecksum) != 0) {",
+      "if (false) {",
+    ],
+    [
+      "a UDP checksum appears where there was none",
+      "if (checksum == 0 && protocol == kUdp) [[unlikely]]",
+      "if (false)",
+    ],
+    ["a UDP checksum vanishes", "if (next == 0 && protocol == kUdp) [[unlikely]]", "if (false)"],
+    ["a TCP header may be any length", " || header - kTcpHeader > whole - kTcpHeader", ""],
+    ["a descriptor may point outside", "size_t{offset} + kLeast > length_ || ", ""],
+    ["a packet may reach beyond the memory", "|| size > length_ - offset) [[unlikely]] {", ") {"],
+    ["all packets come at once", "base_ + shared.delay", "base_"],
+    ["nothing is renumbered", "(p[kIpFragment] & kDontFragment) == 0 && side == kOut", "false"],
+    ["a TTL stays", "p[kIpTtl] - known.ttlStep", "p[kIpTtl]"],
+    ["no TCP is counted", "    tcp_++;\n", ""],
+    ["no ICMP is counted", "    icmp_++;\n", ""],
+    [
+      "it does not pay for the sweep",
+      "credited_ = forwarded;\n  const uint32_t wire",
+      "nat_.sweepCredit_ = 0;\n  const uint32_t wire",
+    ],
+    ["large counts are lost", "nat_.sessions_.links(slot).packetCarry[side]++;", "{}"],
   ]),
 
   ...group("TCP states", "nat/tcp.cpp", [
@@ -881,14 +902,16 @@ export const mutants: readonly Mutant[] = [
     ["much is plausible", "kReach = 65535", "kReach = 6553500"],
     ["a SYN-ACK goes on with old numbers", "s.flags &= static_cast<uint8_t>(~seenFlag(side));", ""],
   ]),
-  ...group("batch", "nat/translator.cpp", [
+  ...group("batch", "nat/fast_path.cpp", [
     ["what is not plausible is taken", "if (sequence - s.end[side] + kNear > 2 * kNear) return false;", ""],
     [
       "a spoofed inside source is taken",
-      "if (lane.fromOutside || !outbound(lane, slot))",
-      "if (!outbound(lane, slot))",
+      "if ((flags & kFromOutside & ~(side << 1)) != 0) [[unlikely]]",
+      "if (false)",
     ],
-    ["packets too big are taken", "total > nat.smallestMtu_ || ", ""],
+    ["packets too big are taken", "if (total > nat_.smallestMtu_) [[unlikely]]", "if (false)"],
+  ]),
+  ...group("batch", "nat/translator.cpp", [
     ["the larger MTU is forgotten", "smallestMtu_ = std::min(smallestMtu_, mtu);", "smallestMtu_ = mtu;"],
   ]),
   ...group("filtering", "nat/slow_path.cpp", [
@@ -1029,7 +1052,7 @@ export const mutants: readonly Mutant[] = [
     ],
   ]),
   ...group("FTP", "nat/tcp.h", [
-    ["the fast path takes what is read", "(s.flags & (seen | kWatched)) == seen", "(s.flags & seen) == seen"],
+    ["the fast path takes what is read", "(seen | kWatched | 0x7f00u)", "(s.flags & seen) == seen"],
   ]),
   ...group("FTP", "nat/slow_path.cpp", [
     [
@@ -1109,11 +1132,11 @@ export const mutants: readonly Mutant[] = [
     ],
     ["a forward keeps it", "if (permanent && isAnchor(was)) return false;", ""],
   ]),
-  ...group("explicit mappings", "nat/translator.cpp", [
+  ...group("explicit mappings", "nat/fast_path.cpp", [
     [
       "a packet in a batch takes from the promised time",
-      "s.last = std::max(s.last, nat.now_);\n  uint32_t idDelta",
-      "s.last = nat.now_;\n  uint32_t idDelta",
+      "s.last = touched > last ? touched : last;",
+      "s.last = touched;",
     ],
   ]),
   ...group("explicit mappings", "nat/eviction.cpp", [
