@@ -1,14 +1,12 @@
 // `npm run bench`: what this package claims about speed and memory.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import Table from "cli-table3";
 import { Command, Option } from "commander";
 import { boundaryRows } from "./boundary.js";
 import { captureRow } from "./capture.js";
-import { chart } from "./chart.js";
 import { measure, type Row, round } from "./measure.js";
 import { memoryRow } from "./memory.js";
 import { buildNative, instructionsPerPacket, type LimitRow, nativePath, runLimit } from "./native.js";
+import { cells, HEAD, report } from "./report.js";
 import { WORKS, type Work } from "./works.js";
 
 interface Options {
@@ -140,32 +138,6 @@ function print(head: string[], rows: (string | number)[][]): void {
   console.log(table.toString());
 }
 
-function draw(rows: readonly Row[]): void {
-  const line = (name: string, color: string, work: string, ns: (row: Row) => number | null) => ({
-    name,
-    color,
-    points: rows
-      .filter((row) => row.work === work && row.batch === 256 && row.sessions >= K)
-      .map((row) => [row.sessions, ns(row)] as const)
-      .filter((point): point is readonly [number, number] => point[1] !== null),
-  });
-  const own = WORKS.established.name;
-  const lines = [
-    line("new sessions", "#b45f06", WORKS.fresh.name, (row) => row.nsPerPacket),
-    line("pure JavaScript", "#8a6d00", own, (row) => row.ratioToJs && round(row.nsPerPacket * row.ratioToJs)),
-    line("napt, established", "#0b5394", own, (row) => row.nsPerPacket),
-    line("limit", "#777777", own, (row) => row.ratioToLimit && round(row.nsPerPacket / row.ratioToLimit)),
-  ].filter((one) => one.points.length > 1);
-  if (lines.length === 0) return;
-  const path = join(__dirname, "../docs/performance.svg");
-  const title = "ns a packet by sessions in the table";
-  writeFileSync(
-    path,
-    chart(lines, title, "64-byte packets, random flows, 256 a call, one core; both scales logarithmic"),
-  );
-  note(`chart: ${path}`);
-}
-
 async function main(): Promise<void> {
   const failure = buildNative();
   if (failure !== null) note(`no native programs, so no limit to compare with: ${failure}`);
@@ -181,41 +153,12 @@ async function main(): Promise<void> {
     only === undefined
       ? [await captureRow(quick ? 20e6 : 1e9, "pcap"), await captureRow(quick ? 20e6 : 1e9, "pcapng")]
       : [];
-  if (!quick && only === undefined) draw(rows);
+  if (!quick && only === undefined) report(rows, memory, capture);
   if (json) {
     console.log(JSON.stringify([...rows, ...memory, ...capture], null, 2));
     return;
   }
-  print(
-    [
-      "work",
-      "sessions",
-      "a call",
-      "ns",
-      "min",
-      "max",
-      "M/s",
-      "x limit",
-      "JS x",
-      "instr.",
-      "p99.9 us",
-      "longest us",
-    ],
-    rows.map((r) => [
-      r.work,
-      r.sessions,
-      r.batch,
-      r.nsPerPacket,
-      r.min,
-      r.max,
-      r.mpps,
-      r.ratioToLimit ?? "",
-      r.ratioToJs ?? "",
-      r.instructionsPerPacket ?? "",
-      r.p999 ?? "",
-      r.longest ?? "",
-    ]),
-  );
+  print([...HEAD], rows.map(cells));
   if (memory.length === 0) return;
   console.log("\nMemory, everything counted:");
   print(

@@ -1,0 +1,107 @@
+// What a whole run leaves in docs/performance.md: tables of its rows, and the chart.
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import type { CaptureRow } from "./capture.js";
+import { chart } from "./chart.js";
+import { type Row, round } from "./measure.js";
+import type { MemoryRow } from "./memory.js";
+import { WORKS } from "./works.js";
+
+const DOCS = join(__dirname, "../docs");
+const BEGIN = "<!-- bench: begin -->";
+const END = "<!-- bench: end -->";
+
+const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
+  [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+
+const number = (value: number) => value.toLocaleString("en");
+
+export const HEAD = [
+  "work",
+  "sessions",
+  "a call",
+  "ns",
+  "min",
+  "max",
+  "M/s",
+  "x limit",
+  "JS x",
+  "instr.",
+  "p99.9 us",
+  "longest us",
+] as const;
+
+/** A row as it is shown. */
+export function cells(row: Row): (string | number)[] {
+  return [
+    row.work,
+    number(row.sessions),
+    row.batch,
+    row.nsPerPacket,
+    row.min,
+    row.max,
+    row.mpps,
+    row.ratioToLimit ?? "",
+    row.ratioToJs ?? "",
+    row.instructionsPerPacket ?? "",
+    row.p999 ?? "",
+    row.longest ?? "",
+  ];
+}
+
+function draw(rows: readonly Row[]): void {
+  const line = (name: string, color: string, work: string, ns: (row: Row) => number | null) => ({
+    name,
+    color,
+    points: rows
+      .filter((row) => row.work === work && row.batch === 256 && row.sessions >= 1000)
+      .map((row) => [row.sessions, ns(row)] as const)
+      .filter((point): point is readonly [number, number] => point[1] !== null),
+  });
+  const own = WORKS.established.name;
+  const lines = [
+    line("new sessions", "#b45f06", WORKS.fresh.name, (row) => row.nsPerPacket),
+    line("pure JavaScript", "#8a6d00", own, (row) => row.ratioToJs && round(row.nsPerPacket * row.ratioToJs)),
+    line("napt, established", "#0b5394", own, (row) => row.nsPerPacket),
+    line("limit", "#777777", own, (row) => row.ratioToLimit && round(row.nsPerPacket / row.ratioToLimit)),
+  ].filter((one) => one.points.length > 1);
+  const title = "ns a packet by sessions in the table";
+  const note = "64-byte packets, random flows, 256 a call, one core; both scales logarithmic";
+  if (lines.length > 0) writeFileSync(join(DOCS, "performance.svg"), chart(lines, title, note));
+}
+
+/** Writes the tables and the chart of a whole run. */
+export function report(
+  rows: readonly Row[],
+  memory: readonly MemoryRow[],
+  capture: readonly CaptureRow[],
+): void {
+  draw(rows);
+  const parts = [
+    `Measured by \`npm run bench\` on ${cpus().length} cores of ${cpus()[0]?.model.trim()}, a shared virtual machine, ` +
+      `Node ${process.version}:`,
+    table(HEAD, rows.map(cells)),
+    "Memory, everything counted (growth of the process's resident set):",
+    table(
+      ["sessions", "bytes a session"],
+      memory.map((row) => [number(row.sessions), row.bytesPerSession]),
+    ),
+    "`napt translate`, a process of its own, from and to the page cache, the simple IMIX:",
+    table(
+      ["format", "MB", "packets/s", "MB/s", "resident MB"],
+      capture.map((row) => [
+        row.format,
+        Math.round(row.fileBytes / 1e6),
+        number(row.packetsPerSecond),
+        row.megabytesPerSecond,
+        row.residentMegabytes,
+      ]),
+    ),
+  ];
+  const path = join(DOCS, "performance.md");
+  const text = readFileSync(path, "utf8");
+  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (before < 0 || after < before) throw new Error(`${path} has no place for figures: ${BEGIN} ... ${END}`);
+  writeFileSync(path, `${text.slice(0, before)}${BEGIN}\n${parts.join("\n\n")}\n${text.slice(after)}`);
+}
