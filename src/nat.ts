@@ -150,10 +150,10 @@ export class Nat {
    * or sets an `mtu`, has to: what is not taken fills the store, and then fragments are dropped.
    */
   take(): EmittedPacket[] {
-    return this.#engine.take().map(([packet, kind, toInside, tag, cause, at]) => ({
+    return this.#engine.take().map(([packet, kind, side, tag, cause, at]) => ({
       kind: KINDS[kind]!,
       packet,
-      side: toInside ? "inside" : "outside",
+      side: side === 0 ? "outside" : "inside",
       tag,
       cause,
       at,

@@ -223,7 +223,8 @@ inline bool FastPath::readOne(const Descriptor& d, Lane& lane) const {
     if (!isIcmpQuery(p[kIpHeader]) && !isIcmpReply(p[kIpHeader])) return false;
     ports = uint32_t{load<uint16_t>(p + kIpHeader + kIcmpId)} << (side == kOut ? 0 : 16);
   }
-  if (side == kOut && (flags & kFromOutside) != 0) [[unlikely]]
+  if ((flags & (side == kOut ? kFromOutside | kHairpinnedPacket : kHairpinnedPacket)) != 0)
+      [[unlikely]]
     return false;
   lane.total = total;
   lane.protocol = protocol;
@@ -397,9 +398,10 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   nat_.sweepCredit_ += Translator::kSweepPerPacket * static_cast<uint32_t>(forwarded - credited_);
   credited_ = forwarded;
   const uint32_t wire = shared.wire;
-  return nat_.process({lane.p, lane.length, std::max(wire, lane.length),
-                       (lane.flags & kPartialChecksum) != 0, (lane.flags & kFromOutside) != 0},
-                      shared.tag);
+  return nat_.process(
+      {lane.p, lane.length, std::max(wire, lane.length), (lane.flags & kPartialChecksum) != 0,
+       (lane.flags & kFromOutside) != 0, (lane.flags & kHairpinnedPacket) != 0},
+      shared.tag);
 }
 
 [[gnu::noinline]] void FastPath::translate(Descriptor* descriptors, uint32_t count) {
