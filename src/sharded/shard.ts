@@ -1,4 +1,5 @@
 // One shard as its owner's thread sees it: a worker, a ring to it, a port for questions.
+import { once } from "node:events";
 import { join } from "node:path";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { NatError, type NatErrorCode } from "../errors.js";
@@ -33,6 +34,17 @@ interface Asked {
   reject(error: Error): void;
 }
 
+function startWorker(setup: ShardSetup): Worker {
+  const options = { workerData: setup, transferList: [setup.port] };
+  if (!__filename.endsWith(".ts")) return new Worker(join(__dirname, "worker.js"), options);
+  // Tests run the sources, which a worker's own file can't be.
+  const source = `require("tsx/cjs"); require(${JSON.stringify(join(__dirname, "worker.ts"))});`;
+  return new Worker(source, { ...options, eval: true });
+}
+
+/** ms that a worker has to end. */
+const PATIENCE = 5000;
+
 const CODES = new Set<string>(["NAT_ERR_ARGUMENT", "NAT_ERR_MEMORY"]);
 
 export class Shard {
@@ -49,6 +61,7 @@ export class Shard {
   #queued = 0; // where the queue begins: what is before has gone
   #asks = 0;
   #isWatching = false;
+  #hasExited = false;
   #end: NatError | null = null;
   #ready: Asked | null = null;
 
@@ -62,10 +75,12 @@ export class Shard {
     this.#port = port1;
     port1.on("message", (word: Word) => this.#hear(word));
     const setup: ShardSetup = { config, seed, buffer: this.buffer, shape, port: port2 };
-    const here = __filename.endsWith(".ts") ? "worker.ts" : "worker.js"; // tests run the sources
-    this.#worker = new Worker(join(__dirname, here), { workerData: setup, transferList: [port2] });
+    this.#worker = startWorker(setup);
     this.#worker.on("error", (error) => this.#die(error.message, error));
-    this.#worker.on("exit", (code) => this.#die(`it ended with exit code ${code}`));
+    this.#worker.on("exit", (code) => {
+      this.#hasExited = true;
+      this.#die(`its worker ended with exit code ${code}`);
+    });
   }
 
   /** Resolves when the shard can translate. */
@@ -115,7 +130,11 @@ export class Shard {
   /** Ends the worker; what is under way is rejected. */
   async close(): Promise<void> {
     this.#stop(new NatError("NAT_ERR_CLOSED", "this ShardedNat is closed"), false);
-    await this.#worker.terminate();
+    if (this.#hasExited) return;
+    // It leaves by itself, between two batches; if it doesn't, it is made to.
+    const impatience = setTimeout(() => void this.#worker.terminate(), PATIENCE);
+    await once(this.#worker, "exit");
+    clearTimeout(impatience);
   }
 
   /** Packets of one time, as many as fit. */
