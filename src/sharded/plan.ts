@@ -15,6 +15,11 @@ export interface SteeringPlan {
   readonly inside: Float64Array;
   /** Rows of address, base, unit, units; one row of address 0 when all are cut alike. */
   readonly cuts: Uint32Array;
+  /** The public addresses that ports belong to: the pool's, and those of forwards. */
+  readonly own: Uint32Array;
+  /** Protocols that are told apart by ports of the NAT's choosing, or ICMP identifiers. */
+  readonly withPorts: readonly number[];
+  readonly verifyHeaderChecksum: boolean;
   /** Rows of outside address, inside address: 1:1 mappings. */
   readonly statics: Uint32Array;
   /** Rows of protocol, outside address, port, inside address. */
@@ -172,6 +177,14 @@ function steeringPlan(config: ResolvedNatConfig, shards: number): SteeringPlan {
         return [alike ? 0 : parseIpv4(address)!, base, unit, units];
       }),
     ),
+    own: Uint32Array.from([
+      ...config.outside.map(({ address }) => parseIpv4(address)!),
+      ...config.forwards.map(({ outside }) => parseEndpoint(outside)!.address),
+    ]),
+    withPorts: (["tcp", "udp", "icmp", "udplite", "dccp"] as const)
+      .filter((name) => (name !== "udplite" && name !== "dccp") || config.protocols[name])
+      .map((name) => PROTOCOLS[name]),
+    verifyHeaderChecksum: config.verifyHeaderChecksum,
     statics: Uint32Array.from(
       config.static.flatMap(({ outside, inside }) => [parseIpv4(outside)!, parseIpv4(inside)!]),
     ),

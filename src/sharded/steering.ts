@@ -17,11 +17,6 @@ export const SHARD_UNKNOWN = -1;
 export const SHARD_DISPUTED = -2;
 
 const ICMP = 1;
-const TCP = 6;
-const UDP = 17;
-const DCCP = 33;
-const UDPLITE = 136;
-const WITH_PORTS = [TCP, UDP, ICMP, UDPLITE, DCCP];
 const IP_HEADER = 20;
 /** Datagrams from outside that are remembered; as many as a translator does. */
 const MOST_DATAGRAMS = 8192;
@@ -40,12 +35,15 @@ export class Steering {
   readonly #forwards = new Map<number, number>(); // protocol and endpoint: shard
   readonly #cut: Cut;
   readonly #cuts = new Map<number, Cut>(); // by address, unless all are alike
+  readonly #hasPorts = new Uint8Array(256); // by protocol
   readonly #datagrams = new Map<string, Remembered>();
+  #own: Set<number> | null = null;
 
   constructor(plan: SteeringPlan) {
     this.#plan = plan;
     this.shards = plan.shards;
-    const { cuts, statics, forwards } = plan;
+    const { cuts, statics, forwards, withPorts } = plan;
+    for (const protocol of withPorts) this.#hasPorts[protocol] = 1;
     const cutAt = (i: number) => ({ base: cuts[i + 1]!, unit: cuts[i + 2]!, units: cuts[i + 3]! });
     this.#cut = cutAt(0);
     if (cuts[0] !== 0) {
@@ -56,7 +54,7 @@ export class Steering {
       this.#staticHosts.add(statics[i + 1]!);
     }
     for (let i = 0; i < forwards.length; i += 4) {
-      const key = endpointKey(forwards[i]!, forwards[i + 1]!, forwards[i + 2]!);
+      const key = this.#endpointKey(forwards[i]!, forwards[i + 1]!, forwards[i + 2]!);
       this.#forwards.set(key, this.shardOfHost(forwards[i + 3]!));
     }
   }
@@ -81,18 +79,18 @@ export class Steering {
     const isError = here && protocol === ICMP && header < length && isIcmpError(p[header]!);
     if ((flags & (FROM_OUTSIDE | HAIRPINNED)) === 0 && this.isInside(source)) {
       if (isError) return this.#byQuotedDestination(p, header + 8, source);
-      return hasPorts(protocol) ? this.shardOfHost(source) : this.#portless(source, destination);
+      return this.shardOfFlow(protocol, source, destination);
     }
     if (this.#plan.exempts && this.isInside(destination)) return this.shardOfHost(destination);
     const owner = this.#statics.size === 0 ? undefined : this.#statics.get(destination);
     if (owner !== undefined && !isError) return owner;
     if (isError) return this.#byQuotedSource(p, header + 8);
-    if (!hasPorts(protocol)) return this.#byRemote(source);
-    if (offset !== 0) return this.#datagramOf(p, now);
+    if (this.#hasPorts[protocol] === 0) return this.#byRemote(source);
+    if (offset !== 0) return this.#datagramOf(p, flags, now);
     const at = header + (protocol === ICMP ? 4 : 2);
     if (!here || at + 2 > length) return 0;
     const shard = this.shardOfEndpoint(protocol, destination, (p[at]! << 8) | p[at + 1]!);
-    if ((p[6]! & 0x20) !== 0) this.#remember(datagramKey(p), shard, now);
+    if ((p[6]! & 0x20) !== 0 && this.#isSound(p, flags)) this.#remember(datagramKey(p), shard, now);
     return shard;
   }
 
@@ -108,13 +106,13 @@ export class Steering {
 
   /** The shard that has an inside host's flow. */
   shardOfFlow(protocol: number, inside: number, remote: number): number {
-    return hasPorts(protocol) ? this.shardOfHost(inside) : this.#portless(inside, remote);
+    return this.#hasPorts[protocol] === 1 ? this.shardOfHost(inside) : this.#portless(inside, remote);
   }
 
   /** The shard that owns a public endpoint of a protocol with ports, or with ICMP's identifiers. */
   shardOfEndpoint(protocol: number, address: number, port: number): number {
     if (this.#forwards.size !== 0) {
-      const forward = this.#forwards.get(endpointKey(protocol, address, port));
+      const forward = this.#forwards.get(this.#endpointKey(protocol, address, port));
       if (forward !== undefined) return forward;
     }
     const cut = this.#cuts.size === 0 ? this.#cut : (this.#cuts.get(address) ?? this.#cut);
@@ -132,6 +130,10 @@ export class Steering {
       else high = middle;
     }
     return 2 * low < ranges.length && address >= ranges[2 * low]!;
+  }
+
+  #endpointKey(protocol: number, address: number, port: number): number {
+    return (this.#plan.withPorts.indexOf(protocol) * 2 ** 32 + address) * 65536 + port; // exact: below 2^51
   }
 
   #portless(inside: number, remote: number): number {
@@ -157,15 +159,33 @@ export class Steering {
     const from = word(p, at + 12);
     const owner = this.#statics.get(from);
     if (owner !== undefined) return owner;
-    if (!hasPorts(protocol)) return this.#byRemote(word(p, at + 16));
+    if (this.#hasPorts[protocol] === 0) return this.#byRemote(word(p, at + 16));
     const ports = at + (p[at]! & 15) * 4 + (protocol === ICMP ? 4 : 0);
     if (ports + 2 > p.length) return 0;
     return this.shardOfEndpoint(protocol, from, (p[ports]! << 8) | p[ports + 1]!);
   }
 
-  #datagramOf(p: Uint8Array, now: number): number {
+  #datagramOf(p: Uint8Array, flags: number, now: number): number {
     const known = this.#datagrams.get(datagramKey(p));
-    return known === undefined || this.#isOld(known, now) ? SHARD_UNKNOWN : known.shard;
+    if (known !== undefined && !this.#isOld(known, now)) return known.shard;
+    return this.#isSound(p, flags) ? SHARD_UNKNOWN : 0;
+  }
+
+  /** Whether a fragment is worth remembering, or waiting for. Any shard drops what isn't, and says why. */
+  #isSound(p: Uint8Array, flags: number): boolean {
+    const header = (p[0]! & 15) * 4;
+    if (header < IP_HEADER || p.length < header || ((p[2]! << 8) | p[3]!) < header) return false;
+    if (this.#plan.verifyHeaderChecksum) {
+      let sum = 0;
+      for (let at = 0; at < header; at += 2) sum += (p[at]! << 8) | p[at + 1]!;
+      if (sum % 0xffff !== 0) return false;
+    }
+    this.#own ??= new Set(this.#plan.own);
+    const source = word(p, 12);
+    const first = source >>> 24;
+    if (first === 0 || first === 127 || first >= 224) return false;
+    const isOwn = this.#own.has(source) || this.#statics.has(source);
+    return isOwn === ((flags & HAIRPINNED) !== 0) && this.#own.has(word(p, 16));
   }
 
   #remember(key: string, shard: number, now: number): void {
@@ -199,17 +219,6 @@ export function isFirstFragment(p: Uint8Array): boolean {
 
 function word(p: Uint8Array, at: number): number {
   return ((p[at]! << 24) | (p[at + 1]! << 16) | (p[at + 2]! << 8) | p[at + 3]!) >>> 0;
-}
-
-function endpointKey(protocol: number, address: number, port: number): number {
-  return (WITH_PORTS.indexOf(protocol) * 2 ** 32 + address) * 65536 + port; // exact: below 2^51
-}
-
-/** Protocols whose flows a NAPT tells apart by ports of its own, or by ICMP identifiers. */
-function hasPorts(protocol: number): boolean {
-  return (
-    protocol === UDP || protocol === TCP || protocol === ICMP || protocol === UDPLITE || protocol === DCCP
-  );
 }
 
 function isIcmpError(type: number): boolean {
