@@ -173,6 +173,7 @@ export class Shard {
     this.#isWatching = true;
     while (this.#inFlight.length > 0 && this.#end === null) {
       await this.#ring.whenFinished();
+      if (this.#end !== null || !this.#ring.hasFinished) break; // it is over; `#stop` tells
       this.#reap();
       this.flush();
     }
