@@ -4,6 +4,7 @@ import Table from "cli-table3";
 import { captureRow } from "./capture.js";
 import { establishedRows, type Row } from "./established.js";
 import { memoryRow } from "./memory.js";
+import { shardedRows } from "./sharded.js";
 
 const quick = process.argv.includes("--quick");
 const json = process.argv.includes("--json");
@@ -23,15 +24,21 @@ async function main(): Promise<void> {
   const established: Row[] = [];
   for (const sessions of SESSIONS) established.push(...establishedRows(sessions, SECONDS));
   const memory = MEMORY.map(memoryRow);
+  const sharded = await (quick ? shardedRows(1000, 0.1, 3) : shardedRows());
   const capture = await captureRow(CAPTURE_BYTES);
   if (json) {
-    console.log(JSON.stringify([...established, ...memory, capture], null, 2));
+    console.log(JSON.stringify([...established, ...memory, ...sharded, capture], null, 2));
     return;
   }
   console.log("Established flows in random order, 64-byte packets, 256 a call, filling the batch included:");
   print(
     ["work", "sessions", "ns/packet", "min", "max", "M packets/s", "x JavaScript"],
     established.map((r) => [r.work, r.sessions, r.nsPerPacket, r.min, r.max, r.mpps, r.ratioToJs ?? ""]),
+  );
+  console.log("\nShards on a core each, steered beforehand, all fed by one more thread:");
+  print(
+    ["shards", "sessions each", "M packets/s", "min", "max", "x one shard", "min", "max"],
+    sharded.map((r) => [r.shards, r.sessionsPerShard, r.mpps, r.min, r.max, r.ratio, r.ratioMin, r.ratioMax]),
   );
   console.log("\nMemory, everything counted:");
   print(

@@ -48,7 +48,7 @@ export function writeFlow(packet: Uint8Array, flow: number): void {
 }
 
 /** Turns a translated outbound packet into its answer. */
-function answer(packet: Uint8Array): void {
+export function answer(packet: Uint8Array): void {
   const copy = packet.slice(0, 24);
   packet.set(copy.subarray(16, 20), 12);
   packet.set(copy.subarray(12, 16), 16);

@@ -76,8 +76,8 @@ type Fail = (error: Error) => void;
  *
  * It means the same as a `Nat` of the same config, but for this:
  *
- * - `portAssignment.preserve` keeps a port that is in the part of the host's shard. A port pool is exhausted when the
- *   part of the host's shard is (RFC 4787, REQ-1: other ports of the address don't help).
+ * - A host has the ports of its shard's part: these can be used up while other shards have some left, and
+ *   `portAssignment.preserve` keeps only ports that are among them.
  * - `pooling` holds as it does for a `Nat`. `portAssignment.blockSize`: parts are made of whole blocks.
  * - `limits.sessions`, `sessionRate`, `icmpErrorRate`, `fragments` and `portAssignment.holdDownPorts` are divided
  *   evenly: a shard refuses what goes beyond its share. Limits by host are as they are.

@@ -12,6 +12,7 @@
 
 #include "nat/index.h"
 #include "nat/random.h"
+#include "packet/bytes.h"
 
 namespace napt {
 

@@ -163,6 +163,23 @@ describe("the merged view", () => {
     });
   });
 
+  test("sweeps by its clock when it is told to", async () => {
+    let time = 0;
+    await withShards(
+      CONFIG,
+      2,
+      async (lane, nat) => {
+        for (const host of HOSTS) await through(lane, question(host));
+        const stop = nat.conntrack.autoSweep(1);
+        time = 300_000;
+        while ((await nat.stats()).sessions.expired < HOSTS.length) await new Promise(setImmediate);
+        stop();
+        assert.throws(() => nat.conntrack.autoSweep(0), code("NAT_ERR_ARGUMENT"));
+      },
+      { clock: () => time },
+    );
+  });
+
   test("lists more sessions than one answer holds", async () => {
     await withShards(CONFIG, 2, async (lane, nat) => {
       await lane.send(
