@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const established: Row[] = [];
   for (const sessions of SESSIONS) established.push(...establishedRows(sessions, SECONDS));
   const memory = MEMORY.map(memoryRow);
-  const sharded = await (quick ? shardedRows(1000, 0.1, 3) : shardedRows());
+  const sharded = await (quick ? shardedRows(1000, 3) : shardedRows());
   const capture = await captureRow(CAPTURE_BYTES);
   if (json) {
     console.log(JSON.stringify([...established, ...memory, ...sharded, capture], null, 2));
@@ -35,10 +35,20 @@ async function main(): Promise<void> {
     ["work", "sessions", "ns/packet", "min", "max", "M packets/s", "x JavaScript"],
     established.map((r) => [r.work, r.sessions, r.nsPerPacket, r.min, r.max, r.mpps, r.ratioToJs ?? ""]),
   );
-  console.log("\nShards on a core each, steered beforehand, all fed by one more thread:");
+  console.log("\nShards on a core each, their packets steered beforehand:");
   print(
-    ["shards", "sessions each", "M packets/s", "min", "max", "x one shard", "min", "max"],
-    sharded.map((r) => [r.shards, r.sessionsPerShard, r.mpps, r.min, r.max, r.ratio, r.ratioMin, r.ratioMax]),
+    ["shards", "sessions each", "M packets/s", "min", "max", "x one shard", "min", "max", "by CPU time"],
+    sharded.map((r) => [
+      r.shards,
+      r.sessionsPerShard,
+      r.mpps,
+      r.min,
+      r.max,
+      r.ratio,
+      r.ratioMin,
+      r.ratioMax,
+      r.scaling,
+    ]),
   );
   console.log("\nMemory, everything counted:");
   print(

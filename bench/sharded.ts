@@ -1,15 +1,15 @@
-// One shard against two: established flows, steered beforehand, each worker fed through its ring from the main thread.
+// One shard against two: established flows, steered beforehand, that lie ready in each worker's ring.
 // Alone: node --import tsx bench/sharded.ts [--json] [--quick]
-import { type PacketBatch, ShardedNat, ShardProducer } from "../src/index.js";
+import { type PacketBatch, type ProducerHandle, ShardedNat, ShardProducer } from "../src/index.js";
+import { Ring } from "../src/sharded/ring.js";
 import { round } from "./established.js";
 import { answer, configFor, layOut, PACKET_BYTES, SLOT_BYTES, writeFlow } from "./workload.js";
 
-/** Packets in a batch; large ones, as the feeding thread needs a core's time as well. */
 const SLOTS = 1024;
-const BATCHES = 16;
-const STREAM_PACKETS = 1 << 18;
+/** So many that a run needs nobody to fill them: two shards then have two cores for themselves. */
+const BATCHES = 1024;
 
-/** One measurement over all rounds; rates are of all shards together, filling the batches included. */
+/** One measurement over all rounds; rates are of all shards together. */
 export interface ShardedRow {
   readonly shards: number;
   readonly sessionsPerShard: number;
@@ -21,30 +21,43 @@ export interface ShardedRow {
   readonly ratio: number;
   readonly ratioMin: number;
   readonly ratioMax: number;
+  /** CPU time of the whole process, ns a packet: what others take of the cores is not in it. */
+  readonly cpuNsPerPacket: number;
+  /** Shards by how much more of it a packet takes than with one: the ratio where all cores are free. */
+  readonly scaling: number;
 }
 
-/** What a shard is fed with: packets of its own flows in random order, laid out as its batches are. */
+/** What a shard is fed with: packets of its own flows in random order, laid out in its ring. */
 class Feed {
-  readonly #stream = new Uint8Array(STREAM_PACKETS * SLOT_BYTES);
-  #at = 0;
+  readonly #batches: readonly PacketBatch[];
+  readonly #stream = new Uint8Array(BATCHES * SLOTS * SLOT_BYTES);
 
   constructor(
     readonly shard: number,
+    { buffers, shape }: ProducerHandle,
     templates: readonly Uint8Array[],
   ) {
+    this.#batches = new Ring(buffers[shard]!, shape, 1).batches;
+    for (const batch of this.#batches) {
+      batch.descriptors.fill(0);
+      layOut(batch, SLOT_BYTES);
+      batch.count = SLOTS;
+    }
     let random = 0x2545f491;
-    for (let i = 0; i < STREAM_PACKETS; i++) {
+    for (let at = 0; at < this.#stream.length; at += SLOT_BYTES) {
       random ^= random << 13;
       random ^= random >>> 17;
       random ^= random << 5;
-      this.#stream.set(templates[(random >>> 0) % templates.length]!, i * SLOT_BYTES);
+      this.#stream.set(templates[(random >>> 0) % templates.length]!, at);
     }
   }
 
-  fill(batch: PacketBatch): void {
-    batch.bytes.set(this.#stream.subarray(this.#at, this.#at + SLOTS * SLOT_BYTES));
-    batch.count = SLOTS;
-    this.#at = (this.#at + SLOTS * SLOT_BYTES) % this.#stream.length;
+  /** Lays the same packets out anew, as they were before they were translated. */
+  fill(): void {
+    const bytes = SLOTS * SLOT_BYTES;
+    this.#batches.forEach((batch, i) => {
+      batch.bytes.set(this.#stream.subarray(i * bytes, (i + 1) * bytes));
+    });
   }
 }
 
@@ -81,40 +94,29 @@ function establish(producer: ShardProducer, shard: number, sessions: number): Ui
   return [...outbound, ...inbound];
 }
 
-/** Feeds some shards for a while; packets/s. */
-function run(producer: ShardProducer, feeds: readonly Feed[], seconds: number): number {
-  let packets = 0;
-  const submit = (feed: Feed) => {
-    const batch = producer.acquire(feed.shard);
-    if (batch === null) return;
-    feed.fill(batch);
-    producer.submit(feed.shard, 1);
-  };
-  const reap = ({ shard }: Feed) => {
-    if (producer.finished(shard) === null) return false;
-    packets += SLOTS;
-    producer.release(shard);
-    return true;
-  };
+const nothing = new Int32Array(new SharedArrayBuffer(4));
+
+/** Has some shards translate all that lies in their rings; packets/s, and ns of CPU time a packet. */
+function run(producer: ShardProducer, feeds: readonly Feed[]): { rate: number; cpu: number } {
+  for (const feed of feeds) feed.fill();
+  const packets = feeds.length * BATCHES * SLOTS;
+  const before = process.cpuUsage();
   const began = performance.now();
-  for (let i = 0; i < BATCHES; i++) for (const feed of feeds) submit(feed);
-  while (performance.now() - began < seconds * 1000) {
-    let idle = true;
-    for (const feed of feeds) {
-      for (; reap(feed); idle = false) submit(feed);
-    }
-    if (idle) producer.waitFinished(feeds[0]!.shard, 1);
-  }
-  for (const feed of feeds) {
-    while (producer.outstanding(feed.shard) > 0) {
-      if (!reap(feed)) producer.waitFinished(feed.shard);
+  for (let i = 0; i < BATCHES; i++) for (const { shard } of feeds) producer.submit(shard, 1);
+  for (const { shard } of feeds) {
+    while (producer.outstanding(shard) > 0) {
+      // Woken for each batch, this thread would take the workers' time.
+      if (producer.finished(shard) === null) Atomics.wait(nothing, 0, 0, 0.5);
+      else producer.release(shard);
     }
   }
-  return (packets / (performance.now() - began)) * 1000;
+  const rate = (packets * 1000) / (performance.now() - began);
+  const { user, system } = process.cpuUsage(before);
+  return { rate, cpu: ((user + system) * 1000) / packets };
 }
 
 /** Measures one shard, then two, again and again. */
-export async function shardedRows(sessionsPerShard = 65_536, seconds = 1, rounds = 9): Promise<ShardedRow[]> {
+export async function shardedRows(sessionsPerShard = 65_536, rounds = 41): Promise<ShardedRow[]> {
   const nat = await ShardedNat.create(configFor(4 * sessionsPerShard), {
     shards: 2,
     seed: 1,
@@ -123,24 +125,20 @@ export async function shardedRows(sessionsPerShard = 65_536, seconds = 1, rounds
     batches: BATCHES,
   });
   try {
-    const producer = new ShardProducer(nat.producer());
-    const feeds = [0, 1].map((shard) => new Feed(shard, establish(producer, shard, sessionsPerShard)));
-    // Every packet of the stream lies where the batch's descriptors point.
-    for (const { shard } of feeds) {
-      for (let i = 0; i < BATCHES; i++) {
-        const batch = producer.acquire(shard)!;
-        layOut(batch, SLOT_BYTES);
-        for (let slot = 0; slot < SLOTS; slot++) batch.descriptors[slot * 8 + 3] = 0;
-        feeds[shard]!.fill(batch);
-        producer.submit(shard, 0);
-        producer.waitFinished(shard);
-        producer.release(shard);
-      }
-    }
+    const handle = nat.producer();
+    const producer = new ShardProducer(handle);
+    const templates = [0, 1].map((shard) => establish(producer, shard, sessionsPerShard));
+    const feeds = templates.map((packets, shard) => new Feed(shard, handle, packets));
     const rates: [number[], number[]] = [[], []];
-    for (let i = 0; i < rounds; i++) {
-      rates[0].push(run(producer, [feeds[i % 2]!], seconds));
-      rates[1].push(run(producer, feeds, seconds));
+    const cpus: [number[], number[]] = [[], []];
+    for (let i = 0; i < rounds + 1; i++) {
+      const one = run(producer, [feeds[i % 2]!]);
+      const two = run(producer, feeds);
+      if (i === 0) continue; // touches all memory for the first time
+      rates[0].push(one.rate);
+      rates[1].push(two.rate);
+      cpus[0].push(one.cpu);
+      cpus[1].push(two.cpu);
     }
     const { drops, sessions } = await nat.stats();
     if (Object.keys(drops).length > 0 || sessions.active !== 2 * sessionsPerShard) {
@@ -148,6 +146,7 @@ export async function shardedRows(sessionsPerShard = 65_536, seconds = 1, rounds
     }
     return rates.map((values, index) => {
       const ratios = values.map((value, i) => value / rates[0][i]!);
+      const scalings = cpus[0].map((cpu, i) => ((index + 1) * cpu) / cpus[index]![i]!);
       return {
         shards: index + 1,
         sessionsPerShard,
@@ -157,6 +156,8 @@ export async function shardedRows(sessionsPerShard = 65_536, seconds = 1, rounds
         ratio: round(median(ratios)),
         ratioMin: round(Math.min(...ratios)),
         ratioMax: round(Math.max(...ratios)),
+        cpuNsPerPacket: round(median(cpus[index]!)),
+        scaling: round(median(scalings)),
       };
     });
   } finally {
@@ -171,7 +172,7 @@ function median(values: readonly number[]): number {
 
 async function main(): Promise<void> {
   const quick = process.argv.includes("--quick");
-  const rows = await (quick ? shardedRows(1000, 0.1, 3) : shardedRows());
+  const rows = await (quick ? shardedRows(1000, 3) : shardedRows());
   console.log(process.argv.includes("--json") ? JSON.stringify(rows, null, 2) : "");
   if (!process.argv.includes("--json")) console.table(rows);
 }

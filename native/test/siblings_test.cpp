@@ -268,9 +268,9 @@ TEST_CASE("in a batch, too, the flag decides") {
   CHECK((descriptors[0].verdict & 0xff) == static_cast<uint32_t>(Verdict::Forwarded));
   CHECK((descriptors[0].verdict >> 8 & 0xff) == static_cast<uint32_t>(Direction::Hairpin));
   CHECK(bytes[kIpTtl] == 64);
-  CHECK(descriptors[1].verdict >> 16 == static_cast<uint32_t>(Reason::InvalidSource));
+  CHECK((descriptors[1].verdict >> 16) == static_cast<uint32_t>(Reason::InvalidSource));
   // A known remote's packet is not to be taken for one that was handed on.
-  CHECK(descriptors[2].verdict >> 16 == static_cast<uint32_t>(Reason::InvalidSource));
+  CHECK((descriptors[2].verdict >> 16) == static_cast<uint32_t>(Reason::InvalidSource));
   CHECK(nats.b->stats.packetsIn == in + 1);
   nats.b->stats.packetsIn += 2;  // nobody has counted the others
 }
