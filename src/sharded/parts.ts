@@ -24,8 +24,8 @@ export function cutOf(lo: number, hi: number, unit: number): Cut {
 
 /** The part that a port is in; those below and above the range count as the first's and the last's. */
 export function partOf(port: number, { base, unit, units }: Cut, shards: number): number {
-  const at = port < base ? 0 : Math.floor((port - base) / unit);
-  return Math.floor(((at < units ? at : units - 1) * shards) / units);
+  const at = port < base ? 0 : ((port - base) / unit) | 0;
+  return (((at < units ? at : units - 1) * shards) / units) | 0;
 }
 
 /** The ports of a part, of those from `lo` to `hi`. */
@@ -41,5 +41,5 @@ export function shareOf(total: number, shard: number, shards: number): number {
 
 /** The shard of an inside host. Neighbours go to different ones: multiplied with the golden ratio. */
 export function shardOfHost(address: number, shards: number): number {
-  return Math.floor(((Math.imul(address, 0x9e3779b1) >>> 0) * shards) / 2 ** 32);
+  return ((Math.imul(address, 0x9e3779b1) >>> 0) * shards * 2 ** -32) | 0;
 }

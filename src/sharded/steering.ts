@@ -37,11 +37,17 @@ export class Steering {
   readonly #cuts = new Map<number, Cut>(); // by address, unless all are alike
   readonly #hasPorts = new Uint8Array(256); // by protocol
   readonly #datagrams = new Map<string, Remembered>();
+  readonly #inside: Float64Array;
+  readonly #lowest: number;
+  readonly #highest: number;
   #own: Set<number> | null = null;
 
   constructor(plan: SteeringPlan) {
     this.#plan = plan;
     this.shards = plan.shards;
+    this.#inside = plan.inside;
+    this.#lowest = plan.inside[0]!;
+    this.#highest = plan.inside.at(-1)!;
     const { cuts, statics, forwards, withPorts } = plan;
     for (const protocol of withPorts) this.#hasPorts[protocol] = 1;
     const cutAt = (i: number) => ({ base: cuts[i + 1]!, unit: cuts[i + 2]!, units: cuts[i + 3]! });
@@ -121,7 +127,9 @@ export class Steering {
 
   /** Whether an address is an inside host's. */
   isInside(address: number): boolean {
-    const ranges = this.#plan.inside;
+    if (address < this.#lowest || address > this.#highest) return false;
+    const ranges = this.#inside;
+    if (ranges.length === 2) return true;
     let low = 0;
     let high = ranges.length >> 1;
     while (low < high) {
