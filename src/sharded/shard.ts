@@ -1,5 +1,4 @@
 // One shard as its owner's thread sees it: a worker, a ring to it, a port for questions.
-import { once } from "node:events";
 import { join } from "node:path";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { NatError, type NatErrorCode } from "../errors.js";
@@ -53,6 +52,7 @@ export class Shard {
   readonly #shape: RingShape;
   readonly #number: number;
   readonly #worker: Worker;
+  readonly #exited: Promise<void>;
   readonly #port: MessagePort;
   readonly #onEmitted: ShardOptions["onEmitted"];
   readonly #asked = new Map<number, Asked>();
@@ -61,7 +61,6 @@ export class Shard {
   #queued = 0; // where the queue begins: what is before has gone
   #asks = 0;
   #isWatching = false;
-  #hasExited = false;
   #end: NatError | null = null;
   #ready: Asked | null = null;
 
@@ -77,10 +76,8 @@ export class Shard {
     const setup: ShardSetup = { config, seed, buffer: this.buffer, shape, port: port2 };
     this.#worker = startWorker(setup);
     this.#worker.on("error", (error) => this.#die(error.message, error));
-    this.#worker.on("exit", (code) => {
-      this.#hasExited = true;
-      this.#die(`its worker ended with exit code ${code}`);
-    });
+    this.#worker.on("exit", (code) => this.#die(`its worker ended with exit code ${code}`));
+    this.#exited = new Promise((resolve) => this.#worker.once("exit", () => resolve()));
   }
 
   /** Resolves when the shard can translate. */
@@ -130,10 +127,9 @@ export class Shard {
   /** Ends the worker; what is under way is rejected. */
   async close(): Promise<void> {
     this.#stop(new NatError("NAT_ERR_CLOSED", "this ShardedNat is closed"), false);
-    if (this.#hasExited) return;
     // It leaves by itself, between two batches; if it doesn't, it is made to.
     const impatience = setTimeout(() => void this.#worker.terminate(), PATIENCE);
-    await once(this.#worker, "exit");
+    await this.#exited;
     clearTimeout(impatience);
   }
 
