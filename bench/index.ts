@@ -6,7 +6,8 @@ import { captureRow } from "./capture.js";
 import { measure, type Row, round } from "./measure.js";
 import { memoryRow } from "./memory.js";
 import { buildNative, instructionsPerPacket, type LimitRow, nativePath, runLimit } from "./native.js";
-import { cells, HEAD, report } from "./report.js";
+import { cells, HEAD, report, SHARD_HEAD, shardCells } from "./report.js";
+import { shardedRows } from "./sharded.js";
 import { WORKS, type Work } from "./works.js";
 
 interface Options {
@@ -153,13 +154,16 @@ async function main(): Promise<void> {
     only === undefined
       ? [await captureRow(quick ? 20e6 : 1e9, "pcap"), await captureRow(quick ? 20e6 : 1e9, "pcapng")]
       : [];
-  if (!quick && only === undefined) report(rows, memory, capture);
+  const sharded = only === undefined ? await (quick ? shardedRows(1000, 3) : shardedRows()) : [];
+  if (!quick && only === undefined) report(rows, sharded, memory, capture);
   if (json) {
-    console.log(JSON.stringify([...rows, ...memory, ...capture], null, 2));
+    console.log(JSON.stringify([...rows, ...sharded, ...memory, ...capture], null, 2));
     return;
   }
   print([...HEAD], rows.map(cells));
   if (memory.length === 0) return;
+  console.log("\nShards on a core each, their packets steered beforehand:");
+  print([...SHARD_HEAD], sharded.map(shardCells));
   console.log("\nMemory, everything counted:");
   print(
     ["sessions", "bytes/session"],

@@ -6,6 +6,7 @@ import type { CaptureRow } from "./capture.js";
 import { chart } from "./chart.js";
 import { type Row, round } from "./measure.js";
 import type { MemoryRow } from "./memory.js";
+import type { ShardedRow } from "./sharded.js";
 import { WORKS } from "./works.js";
 
 const DOCS = join(__dirname, "../docs");
@@ -50,6 +51,32 @@ export function cells(row: Row): (string | number)[] {
   ];
 }
 
+export const SHARD_HEAD = [
+  "shards",
+  "sessions each",
+  "M packets/s",
+  "min",
+  "max",
+  "x one shard",
+  "min",
+  "max",
+  "by CPU time",
+] as const;
+
+export function shardCells(row: ShardedRow): (string | number)[] {
+  return [
+    row.shards,
+    number(row.sessionsPerShard),
+    row.mpps,
+    row.min,
+    row.max,
+    row.ratio,
+    row.ratioMin,
+    row.ratioMax,
+    row.scaling,
+  ];
+}
+
 function draw(rows: readonly Row[]): void {
   const line = (name: string, color: string, work: string, ns: (row: Row) => number | null) => ({
     name,
@@ -74,6 +101,7 @@ function draw(rows: readonly Row[]): void {
 /** Writes the tables and the chart of a whole run. */
 export function report(
   rows: readonly Row[],
+  sharded: readonly ShardedRow[],
   memory: readonly MemoryRow[],
   capture: readonly CaptureRow[],
 ): void {
@@ -82,6 +110,8 @@ export function report(
     `Measured by \`npm run bench\` on ${cpus().length} cores of ${cpus()[0]?.model.trim()}, a shared virtual machine, ` +
       `Node ${process.version}:`,
     table(HEAD, rows.map(cells)),
+    'Shards on a core each, their packets steered beforehand. "By CPU time": the ratio if both had a core to themselves:',
+    table(SHARD_HEAD, sharded.map(shardCells)),
     "Memory, everything counted (growth of the process's resident set):",
     table(
       ["sessions", "bytes a session"],

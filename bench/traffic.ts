@@ -94,7 +94,7 @@ export function writeFlow(
 }
 
 /** Turns a translated outbound packet into its answer. */
-function turn(packet: Uint8Array): void {
+export function turn(packet: Uint8Array): void {
   const ends = packet.slice(12, 24);
   packet.set(ends.subarray(4, 8), 12);
   packet.set(ends.subarray(0, 4), 16);

@@ -91,6 +91,11 @@ function decode(row: Float64Array, at: number): Session {
   };
 }
 
+/** @internal The sessions in rows that the engine has read. */
+export function sessionsOf(rows: Float64Array): Session[] {
+  return Array.from({ length: rows.length / FIELDS }, (_, i) => decode(rows, i * FIELDS));
+}
+
 /**
  * The sessions of a `Nat`.
  *
@@ -123,8 +128,7 @@ export class Conntrack implements Iterable<Session> {
     let next = 0;
     do {
       const [filled, more] = this.#engine.read(next, rows);
-      const sessions = Array.from({ length: filled }, (_, i) => decode(rows, i * FIELDS));
-      yield* sessions;
+      yield* sessionsOf(rows.subarray(0, filled * FIELDS));
       next = more;
     } while (next !== 0);
   }

@@ -15,9 +15,23 @@ export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappin
 export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";
 export type { BatchOptions } from "./packet-batch.js";
-export { DESCRIPTOR, DESCRIPTOR_WORDS, FROM_OUTSIDE, PARTIAL_CHECKSUM, PacketBatch } from "./packet-batch.js";
+export {
+  DESCRIPTOR,
+  DESCRIPTOR_WORDS,
+  FROM_OUTSIDE,
+  HAIRPINNED,
+  PARTIAL_CHECKSUM,
+  PacketBatch,
+} from "./packet-batch.js";
 export type { PcpServerOptions } from "./pcp/server.js";
 export { PCP_CLIENT_PORT, PCP_PORT, PcpServer } from "./pcp/server.js";
+export { ShardedConntrack } from "./sharded/conntrack.js";
+export { ShardedMappings } from "./sharded/mappings.js";
+export type { ProducerHandle } from "./sharded/producer.js";
+export { ShardProducer } from "./sharded/producer.js";
+export { SHARD_DISPUTED, SHARD_UNKNOWN } from "./sharded/steering.js";
+export type { PacketToTranslate, ShardedNatOptions } from "./sharded-nat.js";
+export { MOST_SHARDS, ShardedNat } from "./sharded-nat.js";
 export type { NatStats } from "./stats.js";
 export type { Direction, DropReason, Verdict, VerdictName } from "./verdict.js";
 export { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";

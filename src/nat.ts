@@ -6,7 +6,15 @@ import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
 import { Conntrack, checkTime } from "./conntrack.js";
 import { NatError } from "./errors.js";
 import { ExplicitMappings } from "./explicit-mappings.js";
-import { closedEngine, type Engine, guarded, LAYOUT, native } from "./native.js";
+import {
+  closedEngine,
+  type Engine,
+  guarded,
+  LAYOUT,
+  type NativeBlockEvent,
+  type NativePacket,
+  native,
+} from "./native.js";
 import { type BatchOptions, bindBatch, numberOf, PacketBatch } from "./packet-batch.js";
 import { type NatStats, statsOf } from "./stats.js";
 import { type Verdict, verdictOf } from "./verdict.js";
@@ -158,14 +166,7 @@ export class Nat {
    * or sets an `mtu`, has to: what is not taken fills the store, and then fragments are dropped.
    */
   take(): EmittedPacket[] {
-    return this.#engine.take().map(([packet, kind, toInside, tag, cause, at]) => ({
-      kind: KINDS[kind]!,
-      packet,
-      side: toInside ? "inside" : "outside",
-      tag,
-      cause,
-      at,
-    }));
+    return this.#engine.take().map(emittedOf);
   }
 
   /**
@@ -174,13 +175,7 @@ export class Nat {
    * 65,536 events wait; what goes beyond is lost.
    */
   takePortBlocks(): PortBlockEvent[] {
-    return this.#engine.takeBlocks().map(([time, inside, address, low, high, given]) => ({
-      event: given ? "allocated" : "released",
-      time,
-      inside: formatIpv4(inside),
-      address: formatIpv4(address),
-      ports: `${low}-${high}`,
-    }));
+    return this.#engine.takeBlocks().map(portBlockEventOf);
   }
 
   /** Puts out what waits for a time that will not come, as at the end of a capture; then `take`. */
@@ -220,8 +215,31 @@ export class Nat {
   }
 }
 
-/** A 128-bit seed from the option, or from the system. */
-function seedWords(seed: number | bigint | undefined): BigUint64Array {
+/** @internal */
+export function emittedOf([packet, kind, side, tag, cause, at]: NativePacket): EmittedPacket {
+  return { kind: KINDS[kind]!, packet, side: side === 0 ? "outside" : "inside", tag, cause, at };
+}
+
+/** @internal */
+export function portBlockEventOf([
+  time,
+  inside,
+  address,
+  low,
+  high,
+  given,
+]: NativeBlockEvent): PortBlockEvent {
+  return {
+    event: given ? "allocated" : "released",
+    time,
+    inside: formatIpv4(inside),
+    address: formatIpv4(address),
+    ports: `${low}-${high}`,
+  };
+}
+
+/** @internal A 128-bit seed from the option, or from the system. */
+export function seedWords(seed: number | bigint | undefined): BigUint64Array {
   const words = new BigUint64Array(2);
   if (seed === undefined) return randomFillSync(words);
   const usable = typeof seed === "bigint" || (typeof seed === "number" && Number.isSafeInteger(seed));

@@ -16,6 +16,11 @@ export interface CompiledConfig {
   statics: Uint32Array;
   /** Rows of network, mask, protocol (0: any), lowest port, highest port (0, 65535: any). */
   exempt: Uint32Array;
+  /** Rows of protocol (0: any), address, lowest port, highest port: public endpoints that other shards own. */
+  siblings: Uint32Array;
+  /** Which shard this is, from 0, and of how many. */
+  shard: number;
+  shards: number;
   /** The top level's first. */
   policies: CompiledPolicy[];
   /** A row of 14 a profile: first each policy's own, then those of its port rules. */
@@ -78,8 +83,8 @@ export interface NativeBatch {
   readonly number: number;
 }
 
-/** What the engine puts out: bytes, kind, toInside, tag, cause, time in ms. */
-export type NativePacket = [Buffer, number, boolean, number, number, number];
+/** What the engine puts out: bytes, kind, side (0 outside, 1 inside, 2 a sibling), tag, cause, time in ms. */
+export type NativePacket = [Buffer, number, number, number, number, number];
 
 /** A port block given or taken back: time in ms, inside address, public address, ports, given. */
 export type NativeBlockEvent = [number, number, number, number, number, boolean];

@@ -11,7 +11,7 @@ export const DESCRIPTOR = {
   length: 1,
   /** In: bytes the packet had on the wire, if a capture cut it; 0: the same as `length`. */
   wire: 2,
-  /** In: {@link PARTIAL_CHECKSUM} and {@link FROM_OUTSIDE}, added, or 0. */
+  /** In: {@link PARTIAL_CHECKSUM}, {@link FROM_OUTSIDE} and {@link HAIRPINNED}, added, or 0. */
   flags: 3,
   /** Out: verdict | direction << 8 | reason << 16; `batch.verdict(slot)` unpacks it. */
   verdict: 4,
@@ -27,6 +27,11 @@ export const DESCRIPTOR = {
 export const PARTIAL_CHECKSUM = 1;
 /** Descriptor flag: the packet came in on the outside. One with an inside source is spoofed then (RFC 2827). */
 export const FROM_OUTSIDE = 2;
+/**
+ * Descriptor flag: another shard has done this packet's outbound half (`punted`, hairpin). Only with it may a packet
+ * come from a public endpoint of one's own.
+ */
+export const HAIRPINNED = 4;
 
 const HEADER_WORDS = LAYOUT.headerBytes / 4;
 const MAGIC = 0;
@@ -64,6 +69,8 @@ export class PacketBatch {
   readonly bytes: Uint8Array;
   /** {@link DESCRIPTOR_WORDS} words a slot. */
   readonly descriptors: Uint32Array;
+  /** @internal All of it: header, descriptors, packets. */
+  readonly memory: Uint8Array;
   readonly #header: Uint32Array;
   #owner: object | undefined;
   #handle: NativeBatch | undefined;
@@ -79,27 +86,35 @@ export class PacketBatch {
       #owner in batch && batch.#owner === owner && batch.#handle !== undefined ? batch.#number : undefined;
   }
 
-  /** A view of a batch that exists; new ones come from `nat.batch()`. */
-  constructor(buffer: SharedArrayBuffer) {
-    if (!(buffer instanceof SharedArrayBuffer) || buffer.byteLength < LAYOUT.headerBytes) {
+  /**
+   * A view of a batch that exists; new ones come from `nat.batch()`.
+   * @param offset where it begins in the memory, and how many bytes it has; default: it is all of it
+   */
+  constructor(
+    buffer: SharedArrayBuffer,
+    offset = 0,
+    length = buffer instanceof SharedArrayBuffer ? buffer.byteLength - offset : 0,
+  ) {
+    if (!(buffer instanceof SharedArrayBuffer) || length < LAYOUT.headerBytes) {
       throw new NatError(
         "NAT_ERR_BATCH",
         "a batch is viewed through the SharedArrayBuffer of one: batch.buffer",
       );
     }
     this.buffer = buffer;
-    this.#header = new Uint32Array(buffer, 0, HEADER_WORDS);
+    this.#header = new Uint32Array(buffer, offset, HEADER_WORDS);
     const slots = this.#header[SLOTS]!;
     const head = LAYOUT.headerBytes + slots * LAYOUT.descriptorBytes;
-    if (this.#header[MAGIC] !== LAYOUT.batchMagic || head > buffer.byteLength) {
+    if (this.#header[MAGIC] !== LAYOUT.batchMagic || head > length) {
       throw new NatError(
         "NAT_ERR_BATCH",
         "this SharedArrayBuffer does not hold a batch of this version of napt",
       );
     }
     this.slots = slots;
-    this.descriptors = new Uint32Array(buffer, LAYOUT.headerBytes, slots * DESCRIPTOR_WORDS);
-    this.bytes = new Uint8Array(buffer, head);
+    this.descriptors = new Uint32Array(buffer, offset + LAYOUT.headerBytes, slots * DESCRIPTOR_WORDS);
+    this.bytes = new Uint8Array(buffer, offset + head, length - head);
+    this.memory = new Uint8Array(buffer, offset, length);
   }
 
   /** Makes the memory of a new batch. */
@@ -116,11 +131,21 @@ export class PacketBatch {
         `bytes: ${bytes} is not a number of bytes from 1 to ${MOST_BYTES}`,
       );
     }
-    const buffer = new SharedArrayBuffer(LAYOUT.headerBytes + slots * LAYOUT.descriptorBytes + bytes);
-    const header = new Uint32Array(buffer, 0, HEADER_WORDS);
+    const buffer = new SharedArrayBuffer(PacketBatch.sizeOf(slots, bytes));
+    return PacketBatch.format(buffer, 0, slots, bytes);
+  }
+
+  /** @internal Bytes that a batch takes. */
+  static sizeOf(slots: number, bytes: number): number {
+    return LAYOUT.headerBytes + slots * LAYOUT.descriptorBytes + bytes;
+  }
+
+  /** @internal Makes a batch within a memory. */
+  static format(buffer: SharedArrayBuffer, offset: number, slots: number, bytes: number): PacketBatch {
+    const header = new Uint32Array(buffer, offset, HEADER_WORDS);
     header[MAGIC] = LAYOUT.batchMagic;
     header[SLOTS] = slots;
-    return new PacketBatch(buffer);
+    return new PacketBatch(buffer, offset, PacketBatch.sizeOf(slots, bytes));
   }
 
   /** How many packets are in the batch, from slot 0 on. Lives in the shared memory. */
@@ -147,7 +172,10 @@ export class PacketBatch {
    * @returns its slot
    * @throws NatError NAT_ERR_BATCH when slots or bytes are used up
    */
-  push(packet: Uint8Array, { wireLength = 0, tag = 0 }: { wireLength?: number; tag?: number } = {}): number {
+  push(
+    packet: Uint8Array,
+    { wireLength = 0, tag = 0, flags = 0 }: { wireLength?: number; tag?: number; flags?: number } = {},
+  ): number {
     const slot = this.count;
     const last = (slot - 1) * DESCRIPTOR_WORDS;
     const end = slot === 0 ? 0 : this.descriptors[last]! + this.descriptors[last + DESCRIPTOR.length]!;
@@ -164,7 +192,7 @@ export class PacketBatch {
     this.descriptors[at + DESCRIPTOR.offset] = offset;
     this.descriptors[at + DESCRIPTOR.length] = packet.length;
     this.descriptors[at + DESCRIPTOR.wire] = wireLength;
-    this.descriptors[at + DESCRIPTOR.flags] = 0;
+    this.descriptors[at + DESCRIPTOR.flags] = flags;
     this.descriptors[at + DESCRIPTOR.tag] = tag;
     this.descriptors[at + DESCRIPTOR.delay] = 0;
     this.#header[COUNT] = slot + 1;

@@ -62,6 +62,42 @@ const SESSIONS = 18;
 const ORIGINATED = 24;
 const DROPS = LAYOUT.counters - REASONS.length;
 
+/** @internal */
+export function newCounters(): Float64Array {
+  return new Float64Array(LAYOUT.counters);
+}
+
+/** @internal The sum of what several have counted. */
+export function merged(all: readonly Float64Array[]): Float64Array {
+  const sum = newCounters();
+  for (const counters of all) {
+    for (let i = 0; i < sum.length; i++) sum[i]! += counters[i]!;
+  }
+  return sum;
+}
+
+/** A packet from outside that came in; one between shards has been counted before. */
+function addInbound(counters: Float64Array, bytes: number, isNew: boolean): void {
+  if (!isNew) return;
+  const inbound = DIRECTIONS.indexOf("inbound");
+  counters[AT.in]!++;
+  counters[AT.bytesIn]! += bytes;
+  counters[AT.directions + inbound]!++;
+  counters[AT.directions + DIRECTIONS.length + inbound]! += bytes;
+}
+
+/** @internal Counts a packet that was dropped before a shard saw it. */
+export function addDrop(counters: Float64Array, bytes: number, reason: DropReason, isNew: boolean): void {
+  addInbound(counters, bytes, isNew);
+  counters[DROPS + REASONS.indexOf(reason)]!++;
+}
+
+/** @internal Counts a fragment that waits before a shard sees it. */
+export function addWaiting(counters: Float64Array, bytes: number, isNew: boolean): void {
+  addInbound(counters, bytes, isNew);
+  counters[AT.held]!++;
+}
+
 /** Gives the core's counters their names. */
 export function statsOf(counters: Float64Array): NatStats {
   const at = (index: number) => counters[index] ?? 0;

@@ -1,7 +1,7 @@
 // The words for what becomes of a packet. native/nat/verdict.h has the same tables; src/native.ts compares
 // them when the addon is loaded.
 
-/** Forwarded: translated. Passed: left as it is. Held: comes out by `take`. Punted: for the caller. */
+/** Forwarded: translated. Passed: left as it is. Held: comes out by `take`. Punted: for another shard (`HAIRPINNED`). */
 export const VERDICTS = ["forwarded", "passed", "held", "punted", "dropped"] as const;
 export type VerdictName = (typeof VERDICTS)[number];
 
@@ -96,6 +96,19 @@ export function verdictOf(packed: number): Verdict {
   return verdict;
 }
 
+/** @internal The result of a packet that is dropped, as the core packs it. */
+export function droppedFor(reason: DropReason, direction: Direction): number {
+  return DROPPED | (DIRECTIONS.indexOf(direction) << 8) | (REASONS.indexOf(reason) << 16);
+}
+
+/** @internal The result of a packet that waits. */
+export function heldFor(direction: Direction): number {
+  return HELD | (DIRECTIONS.indexOf(direction) << 8);
+}
+
 /** Codes of verdicts within a batch's descriptor. */
+export const FORWARDED = VERDICTS.indexOf("forwarded");
+export const PASSED = VERDICTS.indexOf("passed");
+export const PUNTED = VERDICTS.indexOf("punted");
 export const HELD = VERDICTS.indexOf("held");
 export const DROPPED = VERDICTS.indexOf("dropped");

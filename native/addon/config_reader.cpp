@@ -187,6 +187,11 @@ bool readConfig(const Napi::Object& from, Config& to) {
   read.rows("exempt", 5, [&](const uint32_t* r) {
     to.exemptions.push_back({r[0], r[1], byte(r[2]), port(r[3]), port(r[4])});
   });
+  read.rows("siblings", 4, [&](const uint32_t* r) {
+    to.siblings.push_back({byte(r[0]), swap32(r[1]), port(r[2]), port(r[3])});
+  });
+  to.shard = read.number("shard");
+  to.shards = std::max(1u, read.number("shards"));
   readPolicies(read, to);
   readDeterministic(read, to.deterministic);
   readProtocols(read, to);

@@ -123,8 +123,9 @@ napi_value Engine::translate(napi_env env, napi_callback_info info) {
   const auto size = static_cast<uint32_t>(length < 0x7fffffff ? length : 0x7fffffff);
   const uint32_t wire = optional(env, count, arguments, 2);
   const uint32_t flags = optional(env, count, arguments, 3);
-  const PacketView packet{static_cast<uint8_t*>(data), size, wire > size ? wire : size,
-                          (flags & kPartialChecksum) != 0, (flags & kFromOutside) != 0};
+  const PacketView packet{static_cast<uint8_t*>(data), size,
+                          wire > size ? wire : size,   (flags & kPartialChecksum) != 0,
+                          (flags & kFromOutside) != 0, (flags & kHairpinnedPacket) != 0};
   const Result result =
       engine.nat_->translate(packet, optional(env, count, arguments, 4), engine.toTime(now));
   return toNumber(env, result.packed());
@@ -198,7 +199,8 @@ Napi::Value Engine::pending(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), nat_->pending());
 }
 
-/// take(): [bytes, kind, toInside, tag, cause, atMs] for each packet that the engine puts out
+/// take(): [bytes, kind, side (0 outside, 1 inside, 2 a sibling), tag, cause, atMs] for each packet
+/// that the engine puts out
 Napi::Value Engine::take(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!isOpen(env)) return env.Undefined();
@@ -208,7 +210,7 @@ Napi::Value Engine::take(const Napi::CallbackInfo& info) {
     Napi::Array entry = Napi::Array::New(env, 6);
     entry[0u] = Napi::Buffer<uint8_t>::Copy(env, bytes, packet.length);
     entry[1u] = static_cast<uint32_t>(packet.origin);
-    entry[2u] = packet.toInside;
+    entry[2u] = packet.toSibling ? 2u : packet.toInside ? 1u : 0u;
     entry[3u] = packet.tag;
     entry[4u] = packet.cause;
     entry[5u] = toMs(packet.at);

@@ -1,7 +1,7 @@
 // Which side does an address belong to?
 //
 // `InsidePrefixes` answers for the inside, `PublicAddresses` for the NAT's own addresses: the pool,
-// addresses that only carry forwards, and the outside addresses of 1:1 mappings.
+// addresses that only carry forwards, the outside addresses of 1:1 mappings, and those of siblings.
 #pragma once
 
 #include <algorithm>
@@ -102,6 +102,9 @@ class PublicAddresses {
     }
     for (const StaticMapping& s : config.statics) {
       if (lookup(s.outside) == kNone) add({s.outside, s.inside, 1, 0, true});
+    }
+    for (const Sibling& s : config.siblings) {
+      if (lookup(s.outside) == kNone) add({s.outside, 0, 1, 0, false});
     }
   }
 

@@ -29,7 +29,8 @@ static_assert(sizeof(Descriptor) == 32);
 
 enum DescriptorFlag : uint32_t {
   kPartialChecksum = 1,
-  kFromOutside = 2,  // came in on the outside: an inside source is spoofed (RFC 2827)
+  kFromOutside = 2,       // came in on the outside: an inside source is spoofed (RFC 2827)
+  kHairpinnedPacket = 4,  // a sibling has done its outbound half (siblings.h)
 };
 
 }  // namespace napt

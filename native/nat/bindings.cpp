@@ -53,6 +53,10 @@ bool Bindings::reserve() {
     map_.at(space, address, f.outsidePort) = PortMap::kForward | i;
     pool_.withhold(space, address, f.outsidePort);
   }
+  for (const Sibling& s : config_.siblings) {
+    const uint32_t space = portSpace(s.protocol);
+    if (space != kNoPortSpace) pool_.withhold(space, addresses_.find(s.outside), s.low);
+  }
   return true;
 }
 

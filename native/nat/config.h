@@ -71,6 +71,13 @@ struct Forward {
 struct StaticMapping {
   uint32_t outside, inside;
 };
+/// Public ports that another shard of the same NAT owns. Rows of one protocol (or of any) don't
+/// overlap; all ports of an address, in a row of any protocol: it belongs to a host of that shard.
+struct Sibling {
+  uint8_t protocol;  // 0: any, then a range; else one port, a forward's
+  uint32_t outside;
+  uint16_t low, high;
+};
 /// Remotes that are not translated for (RFC 6888, REQ-6).
 struct Exemption {
   uint32_t network, mask;  // host order
@@ -129,6 +136,8 @@ struct Config {
   std::vector<Forward> forwards;
   std::vector<StaticMapping> statics;
   std::vector<Exemption> exemptions;
+  std::vector<Sibling> siblings;
+  uint32_t shard = 0, shards = 1;  // which one this is, of how many
   std::vector<Policy> policies{Policy{}};
   std::vector<Profile> profiles{Profile{}};  // the first ones are the policies' own
   std::vector<PortTimeout> portTimeouts;

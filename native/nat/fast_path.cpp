@@ -249,7 +249,7 @@ inline bool FastPath::inspect(Lane& lane) const {
     ports = uint32_t{load<uint16_t>(p + kIpHeader + kIcmpId)} << (side == kOut ? 0 : 16);
   }
   static_assert(kFromOutside == kIn << 1);
-  if ((flags & kFromOutside & ~(side << 1)) != 0) [[unlikely]]
+  if ((flags & ((kFromOutside & ~(side << 1)) | kHairpinnedPacket)) != 0) [[unlikely]]
     return false;
   lane.total = total;
   lane.protocol = protocol;
@@ -441,9 +441,10 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   nat_.sweepCredit_ += Translator::kSweepPerPacket * static_cast<uint32_t>(forwarded - credited_);
   credited_ = forwarded;
   const uint32_t wire = shared.wire;
-  return nat_.process({lane.p, lane.length, std::max(wire, lane.length),
-                       (lane.flags & kPartialChecksum) != 0, (lane.flags & kFromOutside) != 0},
-                      shared.tag);
+  return nat_.process(
+      {lane.p, lane.length, std::max(wire, lane.length), (lane.flags & kPartialChecksum) != 0,
+       (lane.flags & kFromOutside) != 0, (lane.flags & kHairpinnedPacket) != 0},
+      shared.tag);
 }
 
 [[gnu::noinline]] void FastPath::translate(Descriptor* descriptors, uint32_t count) {
@@ -494,7 +495,8 @@ Result FastPath::alone(const PacketView& packet, uint32_t tag) {
   Lane& lane = lanes_[0];
   lane.p = packet.data;
   lane.length = packet.length;
-  lane.flags = (packet.partial ? kPartialChecksum : 0u) | (packet.fromOutside ? kFromOutside : 0u);
+  lane.flags = (packet.partial ? kPartialChecksum : 0u) | (packet.fromOutside ? kFromOutside : 0u) |
+               (packet.hairpinned ? kHairpinnedPacket : 0u);
   if (packet.length < kLeast || !inspect(lane)) return nat_.process(packet, tag);
   const bool isMapped = lane.address != 0 && !nat_.addresses_[lane.address - 1].isStatic;
   if (isMapped) {

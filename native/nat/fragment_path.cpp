@@ -12,8 +12,9 @@ Result Translator::fragment(const PacketView& packet, const Parsed& parsed, cons
   if (datagram != nullptr && datagram->state == DatagramState::Translated) {
     result.reason = obstacle_;
     if (obstacle_ != Reason::None) return result;
-    rewriteHeader(packet, datagram->to, config_.decrementTtl);
-    result.verdict = send(packet, parsed, datagram->toInside);
+    rewriteHeader(packet, datagram->to, takesHop(packet));
+    result.verdict =
+        datagram->toSibling ? Verdict::Punted : send(packet, parsed, datagram->toInside);
     return result;
   }
   if (datagram != nullptr && datagram->state == DatagramState::Exempt) {
@@ -46,6 +47,7 @@ Result Translator::fragment(const PacketView& packet, const Parsed& parsed, cons
   stored.wire = parsed.total;
   stored.tag = tag;
   stored.origin = Origin::Fragment;
+  stored.hairpinned = packet.hairpinned;
   std::memcpy(store_.bytes(link), packet.data, parsed.end);
   datagram->waiting.push(store_, link);
   stats.packetsHeld++;
@@ -79,7 +81,10 @@ void Translator::firstFragment(const Parsed& parsed, const Route& route, const R
   }
   fragments_.decide(*datagram, exempt ? DatagramState::Exempt : DatagramState::Translated);
   datagram->to = to;
-  if (!exempt) datagram->toInside = route.direction != Direction::Outbound;
+  if (!exempt) {
+    datagram->toInside = route.direction != Direction::Outbound;
+    datagram->toSibling = route.toSibling;
+  }
   while (!datagram->waiting.empty()) {
     release(datagram->waiting.pop(store_), *datagram);
   }
@@ -94,17 +99,21 @@ void Translator::release(uint32_t link, const Datagram& datagram) {
     discard(link, obstacle);
     return;
   }
+  const bool onward = !passed && datagram.toSibling;
   stats.packetsHeld--;
-  stats.packetsOut++;
-  stats.bytesOut += packet.length;
+  if (!onward) {
+    stats.packetsOut++;
+    stats.bytesOut += packet.length;
+  }
   if (passed) {
     stats.packetsPassed++;
   } else {
-    rewriteHeader(packet, datagram.to, config_.decrementTtl);
-    stats.byProtocol[std::min(portSpace(packet.data[kIpProtocol]), 3u)]++;
+    rewriteHeader(packet, datagram.to, takesHop(packet));
+    if (!onward) stats.byProtocol[std::min(portSpace(packet.data[kIpProtocol]), 3u)]++;
   }
   StoredPacket& stored = store_[link];
-  const uint32_t mtu = passed ? 0 : pieceMtu(packet, datagram.toInside);
+  stored.toSibling = onward;
+  const uint32_t mtu = passed || onward ? 0 : pieceMtu(packet, datagram.toInside);
   if (mtu != 0) {
     putPieces(packet, mtu, stored.tag, datagram.toInside);
     store_.give(link);
@@ -178,6 +187,7 @@ bool Translator::mayStay(const Datagram& d, bool sameExemptions) const {
   const uint32_t own = addresses_.find(key.destination);
   const bool source =
       fromInside ? isOf(addresses_.find(d.to.source), key.source) : d.to.source == key.source;
+  if (d.toSibling) return source && own != PublicAddresses::kNone && !siblings_.empty();
   const bool destination = d.toInside
                                ? inside_.contains(d.to.destination) && isOf(own, d.to.destination)
                                : fromInside && own == PublicAddresses::kNone;

@@ -31,6 +31,7 @@ struct Datagram {
   DatagramKey key;
   DatagramState state;
   bool toInside;   // where the fragments go
+  bool toSibling;  // by way of a sibling
   Endpoints to;    // what to write; ports unused
   uint64_t began;  // ns: when its first fragment was seen
   uint32_t newer;  // the next one by age, slot plus one; of a free slot: the next free one

@@ -22,7 +22,7 @@ void setDestination(Endpoints& to, uint8_t protocol, uint32_t address, uint16_t 
 }
 }  // namespace
 
-Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, const Route& route) {
+Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, Route& route) {
   Result result;
   const uint8_t* message = packet.data + parsed.header;
   const uint32_t whole = parsed.total - parsed.header, here = parsed.end - parsed.header;
@@ -50,7 +50,11 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
     outer.source = addresses_[mapped ? sender.address : e.address].address;
     sentBy = kIn;
   }
-  if (route.direction != Direction::Outbound) {
+  if (route.direction == Direction::Hairpin && !quoted.parsed.isCall) {
+    const uint32_t sentTo = addresses_.find(quoted.parsed.source);
+    route.toSibling = isSiblings(quoted.parsed.protocol, sentTo, inner.sourcePort);
+  }
+  if (route.direction != Direction::Outbound && !route.toSibling) {
     uint32_t receiver = kNone;
     result.reason = quotedInbound(quoted, inner, receiver);
     if (result.reason != Reason::None) return result;
@@ -82,8 +86,9 @@ Result Translator::icmpError(const PacketView& packet, const Parsed& parsed, con
   }
   if (route.direction != Direction::Inbound) outer.id = outboundId(packet, parsed, outer);
   rewriteQuoted(packet, parsed, quoted, inner);
-  rewriteHeader(packet, outer, config_.decrementTtl);
-  result.verdict = send(packet, parsed, route.direction != Direction::Outbound);
+  rewriteHeader(packet, outer, takesHop(packet));
+  result.verdict = route.toSibling ? Verdict::Punted
+                                   : send(packet, parsed, route.direction != Direction::Outbound);
   result.session = slot == kNone ? 0 : slot + 1;
   return result;
 }

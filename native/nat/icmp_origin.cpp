@@ -56,7 +56,7 @@ uint32_t Translator::errorSource(uint32_t source, uint32_t destination) const {
 void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_t type,
                            uint8_t code, bool toInside, uint32_t tag, uint32_t mtu) {
   if (!config_.icmpErrors || parsed.kind == Kind::IcmpError || parsed.kind == Kind::Fragment ||
-      isUnroutable(parsed.source)) {
+      isUnroutable(parsed.source) || cause.hairpinned) {
     return;
   }
   RateLimit& limit = icmpErrors_[toInside ? 1 : 0];

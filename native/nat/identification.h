@@ -5,16 +5,21 @@
 // table remembers who used an identification last; only where another host used it within a
 // datagram's lifetime is it replaced, and the original kept beside it for ICMP errors that quote
 // the datagram (RFC 5508, REQ-4a). Atomic datagrams (DF set, not a fragment) are left alone.
+//
+// Shards that share a public address can't know what the others sent, so each has identifications
+// of its own: those that leave its number as remainder.
 #pragma once
 
 #include "nat/index.h"
 #include "nat/random.h"
+#include "packet/bytes.h"
 
 namespace napt {
 
 class Identifications {
  public:
-  explicit Identifications(const HashKey& key) : key_(key) {}
+  explicit Identifications(const HashKey& key, uint32_t shard = 0, uint32_t shards = 1)
+      : key_(key), shard_(shard), shards_(shards) {}
 
   bool reserve() { return sets_.reserve(kSets); }
 
@@ -24,12 +29,12 @@ class Identifications {
     const auto claims = [&](uint16_t sent) {
       return claim(hash(sent, publicAddress, remote, protocol), id, host, now);
     };
-    if (claims(id)) return id;
+    if ((shards_ == 1 || swap16(id) % shards_ == shard_) && claims(id)) return id;
     for (int tries = 0; tries < 8; tries++) {
-      const auto other = static_cast<uint16_t>(random.next());
+      const uint16_t other = any(random);
       if (claims(other)) return other;
     }
-    return static_cast<uint16_t>(random.next());
+    return any(random);
   }
 
   /// The identification that `host` had given to what it last sent with `sent`; `sent` itself where
@@ -60,6 +65,12 @@ class Identifications {
     Use ways[kWays];
   };
 
+  uint16_t any(Random& random) const {
+    const auto drawn = static_cast<uint16_t>(random.next());
+    if (shards_ == 1) return drawn;
+    return swap16(static_cast<uint16_t>(drawn % (65536 / shards_) * shards_ + shard_));
+  }
+
   uint64_t hash(uint16_t sent, uint32_t publicAddress, uint32_t remote, uint8_t protocol) const {
     return hash128(remote | uint64_t{publicAddress} << 32, sent | uint64_t{protocol} << 16, key_);
   }
@@ -85,6 +96,7 @@ class Identifications {
 
   Arena<Set> sets_;
   HashKey key_;
+  const uint32_t shard_, shards_;
 };
 
 }  // namespace napt

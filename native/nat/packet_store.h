@@ -23,6 +23,8 @@ struct StoredPacket {
   uint64_t at;      // ns: when it was released or made
   Origin origin;
   bool toInside;
+  bool toSibling;   // its inbound half is a sibling's
+  bool hairpinned;  // came from one
 };
 
 class PacketStore {
@@ -58,7 +60,8 @@ class PacketStore {
   StoredPacket& operator[](uint32_t link) { return packets_[link - 1]; }
   uint8_t* bytes(uint32_t link) { return &bytes_[size_t{link - 1} * kSlotBytes]; }
   PacketView view(uint32_t link) {
-    return {bytes(link), packets_[link - 1].length, packets_[link - 1].wire, false};
+    const StoredPacket& p = packets_[link - 1];
+    return {bytes(link), p.length, p.wire, false, false, p.hairpinned};
   }
 
  private:

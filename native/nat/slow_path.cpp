@@ -75,11 +75,11 @@ Result Translator::process(const PacketView& packet, uint32_t tag) {
   } else if (classify(packet, parsed, route, result)) {
     obstacle_ = obstacleOf(packet, route.direction != Direction::Outbound);
     result = dispatch(packet, parsed, route, tag);
-    result.direction = route.direction;
+    result.direction = packet.hairpinned ? Direction::Hairpin : route.direction;
   } else if (parsed.first && !exemptions_.empty()) {
     firstFragment(parsed, route, result, Endpoints::of(parsed));
   }
-  count(result, packet.length, parsed.protocol);
+  count(result, packet, parsed.protocol);
   return result;
 }
 
@@ -104,6 +104,18 @@ Exempt Translator::exemption(const PacketView& packet, const Parsed& parsed, boo
 bool Translator::classify(const PacketView& packet, const Parsed& parsed, Route& route,
                           Result& result) {
   const bool fromInside = inside_.contains(parsed.source);
+  if (packet.hairpinned) {
+    // What a sibling hands on comes from a public endpoint, to one of this translator's.
+    route.own = addresses_.find(parsed.destination);
+    route.direction = Direction::Inbound;
+    if (route.own != PublicAddresses::kNone &&
+        addresses_.find(parsed.source) != PublicAddresses::kNone) {
+      return true;
+    }
+    result.direction = Direction::Hairpin;
+    result.reason = Reason::InvalidSource;
+    return false;
+  }
   if (fromInside && packet.fromOutside) {
     result.direction = Direction::Inbound;
     result.reason = Reason::InvalidSource;
@@ -148,11 +160,16 @@ bool Translator::classify(const PacketView& packet, const Parsed& parsed, Route&
   return false;
 }
 
-bool Translator::mustDropForTtl(const PacketView& packet) const {
-  return packet.data[kIpTtl] <= (config_.decrementTtl ? 1 : 0);
+/// Whether the inbound half of a packet to an own public endpoint (port in network order) is a
+/// sibling's to do.
+bool Translator::isSiblings(uint8_t protocol, uint32_t own, uint16_t port) {
+  if (siblings_.empty() || own == PublicAddresses::kNone) return false;
+  const PublicEndpoint e{static_cast<uint16_t>(own), swap16(port)};
+  return siblings_.own(protocol, own, e.port) &&
+         bindings_.at({protocol, e, 0, 0}).forward == nullptr;
 }
 
-Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, const Route& route,
+Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, Route& route,
                             uint32_t tag) {
   Result result;
   result.reason = reasonOf(parsed.kind);
@@ -161,7 +178,7 @@ Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, cons
     result.reason = Reason::HairpinningOff;
     return result;
   }
-  if (mustDropForTtl(packet)) {
+  if (packet.data[kIpTtl] <= (takesHop(packet) ? 1 : 0)) {
     result.reason = Reason::TtlExpired;
     originate(packet, parsed, kTimeExceeded, 0, route.direction != Direction::Inbound, tag);
     return result;
@@ -176,7 +193,7 @@ Result Translator::dispatch(const PacketView& packet, const Parsed& parsed, cons
   }
 }
 
-Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Route& route,
+Result Translator::flow(const PacketView& packet, const Parsed& parsed, Route& route,
                         uint32_t tag) {
   const Segment segment = parseSegment(packet, parsed);
   const bool toInside = route.direction != Direction::Outbound;
@@ -184,13 +201,14 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Ro
   uint32_t slot = kNone;
   Result result;
   result.reason = resolve(packet, parsed, route, segment, to, slot);
+  const bool hairpin = route.direction == Direction::Hairpin || packet.hairpinned;
   const bool mayWatch = parsed.protocol == kTcp && hasAlgs() && slot != kNone;
-  if (result.reason == Reason::None && mayWatch && route.direction != Direction::Hairpin) {
+  if (result.reason == Reason::None && mayWatch && !hairpin) {
     const Side side = route.direction == Direction::Outbound ? kOut : kIn;
     result = forwardSegment(packet, parsed, segment, to, slot, side, tag);
   } else if (result.reason == Reason::None) {
-    rewritePacket(packet, parsed, to, config_.decrementTtl);
-    result.verdict = send(packet, parsed, toInside);
+    rewritePacket(packet, parsed, to, takesHop(packet));
+    result.verdict = route.toSibling ? Verdict::Punted : send(packet, parsed, toInside);
     result.session = slot == kNone ? 0 : slot + 1;
   } else if (result.reason == Reason::TooBig) {
     constexpr uint8_t kFragmentationNeeded = 4;
@@ -202,7 +220,8 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Ro
     if (route.direction != Direction::Inbound) {
       originate(packet, parsed, kUnreachable, kAdministrativelyProhibited, true, tag);
     }
-  } else if (route.direction == Direction::Inbound && awaitsAnswer(parsed.protocol, segment)) {
+  } else if (!hairpin && route.direction == Direction::Inbound &&
+             awaitsAnswer(parsed.protocol, segment)) {
     answerLater(packet, tag);
   }
   if (parsed.first) firstFragment(parsed, route, result, to);
@@ -210,7 +229,7 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, const Ro
 }
 
 /// Finds or makes the sessions of a packet with ports, and says what to write.
-Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, const Route& route,
+Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, Route& route,
                            const Segment& segment, Endpoints& to, uint32_t& slot) {
   uint32_t outbound = kNone;
   if (route.direction != Direction::Inbound) {
@@ -224,7 +243,10 @@ Reason Translator::resolve(const PacketView& packet, const Parsed& parsed, const
     account(outbound, segment, kOut, parsed.total);
     slot = outbound;
   }
-  if (route.direction != Direction::Outbound) {
+  if (route.direction == Direction::Hairpin) {
+    route.toSibling = isSiblings(parsed.protocol, route.own, to.destinationPort);
+  }
+  if (route.direction != Direction::Outbound && !route.toSibling) {
     Leg leg;
     leg.outbound = outbound;
     const Reason reason = inboundLeg(parsed, route.own, to, segment, leg);
@@ -355,12 +377,16 @@ Reason Translator::dynamicLeg(const Parsed& parsed, PublicEndpoint e, const Endp
   return reason;
 }
 
-void Translator::count(const Result& result, uint32_t bytes, uint8_t protocol) {
-  stats.packetsIn++;
-  stats.bytesIn += bytes;
-  const auto direction = static_cast<uint32_t>(result.direction);
-  stats.byDirection[direction]++;
-  stats.bytesByDirection[direction] += bytes;
+void Translator::count(const Result& result, const PacketView& packet, uint8_t protocol) {
+  const uint32_t bytes = packet.length;
+  // Who does a hairpinned packet's first half counts it in, who does the second counts it out.
+  if (!packet.hairpinned) {
+    stats.packetsIn++;
+    stats.bytesIn += bytes;
+    const auto direction = static_cast<uint32_t>(result.direction);
+    stats.byDirection[direction]++;
+    stats.bytesByDirection[direction] += bytes;
+  }
   switch (result.verdict) {
     case Verdict::Forwarded:
       stats.byProtocol[std::min(portSpace(protocol), 3u)]++;

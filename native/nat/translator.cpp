@@ -14,13 +14,14 @@ Translator::Translator(const Config& config, Seed seed)
       addresses_(config_),
       inside_(config_.inside),
       exemptions_(config_.exemptions),
+      siblings_(config_.siblings, addresses_),
       random_(seed),
       sessions_(seed),
       bindings_(config_, addresses_, inside_, sessions_, now_),
       fragments_(sessions_.hashKey()),
       watches_(sessions_.hashKey()),
       calls_(sessions_),
-      identifications_(sessions_.hashKey()) {
+      identifications_(sessions_.hashKey(), config_.shard, config_.shards) {
   for (const Profile& profile : config_.profiles) {
     const size_t at = timeouts_.size();
     timeouts_.resize(at + (size_t{1} << kTimeoutShift));

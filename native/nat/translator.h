@@ -24,6 +24,7 @@
 #include "nat/explicit.h"
 #include "nat/fragments.h"
 #include "nat/identification.h"
+#include "nat/siblings.h"
 #include "nat/stats.h"
 #include "nat/tcp.h"
 
@@ -110,6 +111,7 @@ class Translator {
   struct Route {
     Direction direction = Direction::None;
     uint32_t own = PublicAddresses::kNone;  // the public address it is sent to
+    bool toSibling = false;                 // hairpinned: its inbound half is a sibling's
   };
   /// What an inbound packet, or the inbound half of a hairpinned one, is translated to.
   struct Leg {
@@ -133,13 +135,17 @@ class Translator {
 
   // slow_path.cpp
   Result process(const PacketView& packet, uint32_t tag);
-  void count(const Result& result, uint32_t bytes, uint8_t protocol);
-  bool mustDropForTtl(const PacketView& packet) const;
-  Result dispatch(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
+  void count(const Result& result, const PacketView& packet, uint8_t protocol);
+  /// Of a hairpinned packet's two halves the first one counts the hop.
+  bool takesHop(const PacketView& packet) const {
+    return config_.decrementTtl && !packet.hairpinned;
+  }
+  Result dispatch(const PacketView& packet, const Parsed& parsed, Route& route, uint32_t tag);
+  bool isSiblings(uint8_t protocol, uint32_t own, uint16_t port);
   bool classify(const PacketView& packet, const Parsed& parsed, Route& route, Result& result);
   Exempt exemption(const PacketView& packet, const Parsed& parsed, bool outbound) const;
-  Result flow(const PacketView& packet, const Parsed& parsed, const Route& route, uint32_t tag);
-  Reason resolve(const PacketView& packet, const Parsed& parsed, const Route& route,
+  Result flow(const PacketView& packet, const Parsed& parsed, Route& route, uint32_t tag);
+  Reason resolve(const PacketView& packet, const Parsed& parsed, Route& route,
                  const Segment& segment, Endpoints& to, uint32_t& slot);
   uint16_t outboundId(const PacketView& packet, const Parsed& parsed, const Endpoints& to);
   Reason outboundSession(const Parsed& parsed, const Segment& segment, uint32_t& slot);
@@ -214,7 +220,7 @@ class Translator {
   void makeExplicit(uint32_t slot);
 
   // icmp_errors.cpp
-  Result icmpError(const PacketView& packet, const Parsed& parsed, const Route& route);
+  Result icmpError(const PacketView& packet, const Parsed& parsed, Route& route);
   Reason quotedInbound(const Quoted& quoted, Endpoints& to, uint32_t& slot);
   Reason quotedOutbound(const Quoted& quoted, Endpoints& to, PublicEndpoint& e, uint32_t& slot);
 
@@ -255,6 +261,7 @@ class Translator {
   PublicAddresses addresses_;
   InsidePrefixes inside_;
   Exemptions exemptions_;
+  Siblings siblings_;
   Random random_;
   SessionTable sessions_;
   Bindings bindings_;

@@ -141,6 +141,7 @@ struct PacketView {
   uint32_t wire;             // bytes that the packet had on the wire, at least `length`
   bool partial;              // its transport checksum is partial
   bool fromOutside = false;  // it came in on the outside, for certain
+  bool hairpinned = false;   // from an own public endpoint, and rightly so
 };
 
 enum class Kind : uint8_t {

@@ -43,6 +43,9 @@ export function compileConfig(config: ResolvedNatConfig): CompiledConfig {
       const protocol = exemption.protocol === undefined ? 0 : PROTOCOLS[exemption.protocol];
       return [...prefixWords(exemption.destination), protocol, lo, hi];
     }),
+    siblings: new Uint32Array(0),
+    shard: 0,
+    shards: 1,
     policies: policies.map(compilePolicy),
     ...compileTimeouts(policies),
     fragmentTimeout: nanoseconds(timeouts.fragment),

@@ -46,6 +46,22 @@ describe("README", () => {
     );
     assert.equal(output, "0\n203.0.113.1\n");
   });
+
+  test("has an example of shards that runs", () => {
+    const setup = (blocks[0] ?? "")
+      .split("console.log")[0]!
+      .replace("{ Nat }", "{ ShardedNat, ShardProducer }");
+    const packet = setup.slice(setup.indexOf("const packet"));
+    const shards = (blocks[3] ?? "").replace(/.*require\("napt"\);/, "");
+    const imports = setup.split("\n")[0];
+    const output = run(
+      `${imports}\n${packet}\nconst now = 1; const packets = [Buffer.from(packet)];\nvoid (async () => {${shards}})();`,
+    );
+    assert.match(
+      output,
+      /active: 1[\s\S]*\} 1\n\{ verdict: 'forwarded', direction: 'outbound', reason: null \}\n$/,
+    );
+  });
 });
 
 test("docs/presets.md has the presets as they are (npm run docs)", () => {
