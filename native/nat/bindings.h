@@ -71,7 +71,9 @@ class Bindings {
   void prefetch(const Session& s) {
     prefetch(Key::of(s));
     const uint32_t space = portSpace(s.protocol);
-    if (space < kPortSpaces) napt::prefetch(&map_.at(space, endpointOf(s)));
+    if (space >= kPortSpaces) return;
+    napt::prefetch(&map_.at(space, endpointOf(s)));
+    pool_.prefetch(space, endpointOf(s));
   }
 
   /// The configured binding of an inside endpoint, if it has one.

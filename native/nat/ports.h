@@ -60,6 +60,8 @@ class PortSet {
     return (words_[port & 1][port >> 7] >> (port >> 1 & 63) & 1) != 0;
   }
   uint32_t count() const { return count_; }
+  /// The word that a port's bit is in.
+  const uint64_t* wordOf(uint16_t port) const { return &words_[port & 1][port >> 7]; }
 
   /// The first free port of a parity within [from, to], or -1.
   int32_t next(uint32_t parity, uint32_t from, uint32_t to) const {
@@ -176,6 +178,10 @@ class PortPool {
   }
   /// Takes over what rests in another pool.
   void adoptResting(PortPool& old, uint32_t oldAddress, uint32_t address);
+  /// What giving a port back touches.
+  void prefetch(uint32_t space, PublicEndpoint e) const {
+    napt::prefetch(sets_[numberOf(space, e.address)].wordOf(e.port));
+  }
   bool isFree(uint32_t space, PublicEndpoint e) { return get(space, e.address).contains(e.port); }
 
   /// Whether any port within [low, high] is free.
