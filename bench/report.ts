@@ -98,7 +98,7 @@ function draw(rows: readonly Row[]): void {
   if (lines.length > 0) writeFileSync(join(DOCS, "performance.svg"), chart(lines, title, note));
 }
 
-/** Writes the tables and the chart of a whole run. */
+/** Writes the tables and the chart of a whole run, and what the README says of them. */
 export function report(
   rows: readonly Row[],
   sharded: readonly ShardedRow[],
@@ -129,9 +129,53 @@ export function report(
       ]),
     ),
   ];
-  const path = join(DOCS, "performance.md");
+  place(join(DOCS, "performance.md"), parts.join("\n\n"));
+  place(join(DOCS, "../README.md"), summary(rows, memory, capture));
+}
+
+/** Puts figures where a document has a place for them. */
+function place(path: string, figures: string): void {
   const text = readFileSync(path, "utf8");
   const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (before < 0 || after < before) throw new Error(`${path} has no place for figures: ${BEGIN} ... ${END}`);
-  writeFileSync(path, `${text.slice(0, before)}${BEGIN}\n${parts.join("\n\n")}\n${text.slice(after)}`);
+  writeFileSync(path, `${text.slice(0, before)}${BEGIN}\n${figures}\n${text.slice(after)}`);
+}
+
+/** What the README says of it. */
+function summary(rows: readonly Row[], memory: readonly MemoryRow[], capture: readonly CaptureRow[]): string {
+  const find = (work: string, sessions: number) =>
+    rows.find((row) => row.work === work && row.sessions === sessions && row.batch === 256);
+  const sizes = [1000, 65_536, 1_048_576, 4_194_304];
+  const lines = sizes.flatMap((sessions) => {
+    const row = find(WORKS.established.name, sessions);
+    if (row === undefined) return [];
+    const cost = memory.find((one) => one.sessions === sessions)?.bytesPerSession;
+    return [
+      [
+        number(sessions),
+        `${row.nsPerPacket} (${row.min} to ${row.max})`,
+        row.mpps,
+        row.ratioToLimit ?? "",
+        row.ratioToJs ?? "",
+        find(WORKS.fresh.name, sessions)?.nsPerPacket ?? "",
+        cost ?? "",
+      ],
+    ];
+  });
+  const head = [
+    "sessions",
+    "ns a packet",
+    "M packets/s",
+    "x limit",
+    "JS x",
+    "ns a new session, its end included",
+    "bytes a session",
+  ];
+  const [pcap] = capture;
+  const translate =
+    pcap === undefined
+      ? ""
+      : `\n\n\`napt translate\`, from and to the page cache, the simple IMIX: ${number(pcap.packetsPerSecond)} packets/s ` +
+        `(${pcap.megabytesPerSecond} MB/s), in ${pcap.residentMegabytes} MB of memory.`;
+  return `${table(head, lines)}${translate}`;
 }
