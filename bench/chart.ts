@@ -14,7 +14,12 @@ const TOP = 48;
 const BOTTOM = 48;
 const FONT = 'font-family="system-ui, sans-serif"';
 
-const label = (n: number) => (n >= 1e6 ? `${n / 1e6} M` : n >= 1000 ? `${n / 1000} k` : String(n));
+/** 65,536 is 64 k to whoever counts sessions. */
+function label(n: number): string {
+  const unit = n % 1024 === 0 ? 1024 : 1000;
+  if (n >= unit * unit) return `${n / unit ** 2} M`;
+  return n >= unit ? `${n / unit} k` : String(n);
+}
 
 /** Draws lines; `title` and `note` stand above. */
 export function chart(lines: readonly Line[], title: string, note: string): string {
