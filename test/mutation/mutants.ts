@@ -906,8 +906,13 @@ export const mutants: readonly Mutant[] = [
     ["what is not plausible is taken", "if (sequence - s.end[side] + kNear > 2 * kNear) return false;", ""],
     [
       "a spoofed inside source is taken",
-      "if ((flags & kFromOutside & ~(side << 1)) != 0) [[unlikely]]",
-      "if (false)",
+      "(kFromOutside & ~(side << 1)) | kHairpinnedPacket",
+      "kHairpinnedPacket",
+    ],
+    [
+      "a sibling's packet is taken",
+      "(kFromOutside & ~(side << 1)) | kHairpinnedPacket",
+      "kFromOutside & ~(side << 1)",
     ],
     ["packets too big are taken", "if (total > nat_.smallestMtu_) [[unlikely]]", "if (false)"],
   ]),
