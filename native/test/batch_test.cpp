@@ -432,6 +432,21 @@ TEST_CASE("batch: transports that the fast path does not know") {
   CHECK(pair.single().stats.byProtocol[3] == 6);
 }
 
+TEST_CASE("batch: options are not taken for ports") {
+  Pair pair(rich());
+  REQUIRE(pair.run(udp(kInside, kRemote), 0).verdict == Verdict::Forwarded);
+  // Options that read like the ports of that flow; its own come behind them.
+  Bytes packet = udp({kInside.address, 5000}, kRemote);
+  const Bytes ports = udp(kInside, kRemote);
+  packet.insert(packet.begin() + kIpHeader, ports.begin() + kIpHeader,
+                ports.begin() + kIpHeader + 4);
+  packet[0] = 0x46;
+  store16be(&packet[kIpTotal], static_cast<uint16_t>(packet.size()));
+  sealHeader(packet);
+  pair.run(packet, 0);
+  CHECK(pair.single().stats.sessionsActive == 2);
+}
+
 TEST_CASE("batch: the smaller MTU is the first to be asked, whichever side's it is") {
   for (const bool inside : {false, true}) {
     Config c = rich();

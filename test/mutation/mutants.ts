@@ -337,7 +337,7 @@ export const mutants: readonly Mutant[] = [
       "if (false) {",
     ],
     ["hairpinning can't be switched off", "!policyAt(parsed.source).hairpinning", "false"],
-    ["a TTL of 1 is forwarded", "packet.data[kIpTtl] <= (config_", "packet.data[kIpTtl] < (config_"],
+    ["a TTL of 1 is forwarded", "packet.data[kIpTtl] <= (takesHop", "packet.data[kIpTtl] < (takesHop"],
   ]),
 
   ...group("ports", "nat/ports.cpp", [
@@ -742,11 +742,7 @@ export const mutants: readonly Mutant[] = [
       "stored.toInside = datagram.toInside;",
       "stored.toInside = !datagram.toInside;",
     ],
-    [
-      "released fragments are not translated",
-      "rewriteHeader(packet, datagram.to, config_.decrementTtl);",
-      "",
-    ],
+    ["released fragments are not translated", "rewriteHeader(packet, datagram.to, takesHop(packet));", ""],
     [
       "released fragments don't count",
       "stats.byProtocol[std::min(portSpace(packet.data[kIpProtocol]), 3u)]++;",
@@ -857,7 +853,12 @@ export const mutants: readonly Mutant[] = [
       "(addresses | ports | spoofed | (s.protocol ^ lane.protocol)) == 0",
       "(spoofed | (s.protocol ^ lane.protocol)) == 0",
     ],
-    ["the protocol is not compared", "spoofed | (s.protocol ^ lane.protocol)", "spoofed"],
+    [
+      "the protocol is not compared",
+      "spoofed | (s.protocol ^ lane.protocol)",
+      "spoofed",
+      "found by a hash, or an entry, of its protocol: only equal tags could mislead it",
+    ],
     ["replies go out", "isIcmpQuery(p[kIpHeader]) != (side == kOut)", "false"],
     [
       "a session answers at any public endpoint",
