@@ -123,9 +123,7 @@ napi_value Engine::translate(napi_env env, napi_callback_info info) {
   const auto size = static_cast<uint32_t>(length < 0x7fffffff ? length : 0x7fffffff);
   const uint32_t wire = optional(env, count, arguments, 2);
   const uint32_t flags = optional(env, count, arguments, 3);
-  const PacketView packet{static_cast<uint8_t*>(data), size,
-                          wire > size ? wire : size,   (flags & kPartialChecksum) != 0,
-                          (flags & kFromOutside) != 0, (flags & kHairpinnedPacket) != 0};
+  const PacketView packet = viewOf(static_cast<uint8_t*>(data), size, wire, flags);
   const Result result =
       engine.nat_->translate(packet, optional(env, count, arguments, 4), engine.toTime(now));
   return toNumber(env, result.packed());

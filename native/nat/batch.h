@@ -2,7 +2,7 @@
 // JavaScript may write any of it at any time, so a field is read once and checked before use.
 #pragma once
 
-#include <cstdint>
+#include "packet/ipv4.h"
 
 namespace napt {
 
@@ -32,5 +32,20 @@ enum DescriptorFlag : uint32_t {
   kFromOutside = 2,       // came in on the outside: an inside source is spoofed (RFC 2827)
   kHairpinnedPacket = 4,  // a sibling has done its outbound half (siblings.h)
 };
+
+/// A packet as a descriptor's fields tell of it.
+inline PacketView viewOf(uint8_t* data, uint32_t length, uint32_t wire, uint32_t flags) {
+  return {data,
+          length,
+          wire > length ? wire : length,
+          (flags & kPartialChecksum) != 0,
+          (flags & kFromOutside) != 0,
+          (flags & kHairpinnedPacket) != 0};
+}
+/// The other way round.
+inline uint32_t flagsOf(const PacketView& packet) {
+  return (packet.partial ? kPartialChecksum : 0u) | (packet.fromOutside ? kFromOutside : 0u) |
+         (packet.hairpinned ? kHairpinnedPacket : 0u);
+}
 
 }  // namespace napt

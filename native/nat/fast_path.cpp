@@ -11,8 +11,8 @@
 // session's clock, so what the packets before it did to the tables can't mislead it.
 //
 // Traffic mixes directions and protocols, and a branch that is guessed wrong costs as much as a
-// dozen instructions. So where both ways are cheap, arithmetic chooses: what is inside and remote
-// is turned by the direction, and written alike.
+// dozen instructions. So a session's endpoints lie as packets have them, and a packet's direction
+// is an offset to compare and to write at (session.h).
 #include "nat/translator.h"
 
 namespace napt {
@@ -118,9 +118,10 @@ class FastPath {
   Key keyOf(const Lane& lane) const;
   void translate(Descriptor* descriptors, uint32_t count);
   bool translateOne(const Known& known, Lane& lane, uint64_t now);
-  bool isAnothers(Lane& lane) const;
+  bool belongsToAnother(Lane& lane, uint64_t now) const;
   uint32_t renumber(const Lane& lane, const Session& s, uint64_t now);
   Result slowly(const Descriptor& d, const Lane& lane);
+  void credit();
 
   Translator& nat_;
   uint8_t* const bytes_;
@@ -337,12 +338,12 @@ inline FastPath::Known FastPath::known() const {
 
 /// Whether a packet belongs to another session than the one that was expected: of the same binding,
 /// or of the same forward or 1:1 mapping. Outbound there is none.
-[[gnu::noinline]] bool FastPath::isAnothers(Lane& lane) const {
+[[gnu::noinline]] bool FastPath::belongsToAnother(Lane& lane, uint64_t now) const {
   if (lane.side == kOut) return false;
   const Session& s = nat_.sessions_[lane.slot];
   // The slow path ends a first session that is due.
   if (s.protocol != lane.protocol || s.publicPort != lane.ports >> 16 ||
-      s.address != lane.address - 1 || !nat_.isLive(lane.slot)) {
+      s.address != lane.address - 1 || nat_.deadlineOf(lane.slot) <= now) {
     return false;
   }
   lane.slot = nat_.sessions_.find(Key::of(s.inside, load<uint32_t>(lane.p + kIpSource),
@@ -364,7 +365,7 @@ inline FastPath::Known FastPath::known() const {
 inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now) {
   if (lane.slot == kNone) [[unlikely]]
     return false;
-  if (!isOf(known.sessions[lane.slot], lane) && !isAnothers(lane)) [[unlikely]]
+  if (!isOf(known.sessions[lane.slot], lane) && !belongsToAnother(lane, now)) [[unlikely]]
     return false;
   uint8_t* const p = lane.p;
   const uint32_t total = lane.total, slot = lane.slot, side = lane.side, protocol = lane.protocol;
@@ -424,11 +425,7 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   const uint32_t checksum = load<uint16_t>(p + kIpChecksum);
   store(p + kIpChecksum, static_cast<uint16_t>(~fold(change + 0xffff - checksum)));
 
-  if (++s.packets[side] == 0) [[unlikely]]
-    nat_.sessions_.links(slot).packetCarry[side]++;
-  s.bytes[side] += total;
-  if (s.bytes[side] < total) [[unlikely]]
-    nat_.sessions_.links(slot).byteCarry[side]++;
+  nat_.sessions_.count(s, static_cast<Side>(side), total);
   packets_[side]++;
   octets_[side] += length;
   return true;
@@ -436,15 +433,16 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
 
 [[gnu::noinline]] Result FastPath::slowly(const Descriptor& d, const Lane& lane) {
   const volatile Descriptor& shared = d;
-  // Every packet pays for looking at a few sessions (session_life.cpp).
+  credit();
+  const uint32_t wire = shared.wire;
+  return nat_.process(viewOf(lane.p, lane.length, wire, lane.flags), shared.tag);
+}
+
+/// Every packet pays for looking at a few sessions (session_life.cpp).
+void FastPath::credit() {
   const uint64_t forwarded = packets_[kOut] + packets_[kIn];
   nat_.sweepCredit_ += Translator::kSweepPerPacket * static_cast<uint32_t>(forwarded - credited_);
   credited_ = forwarded;
-  const uint32_t wire = shared.wire;
-  return nat_.process(
-      {lane.p, lane.length, std::max(wire, lane.length), (lane.flags & kPartialChecksum) != 0,
-       (lane.flags & kFromOutside) != 0, (lane.flags & kHairpinnedPacket) != 0},
-      shared.tag);
 }
 
 [[gnu::noinline]] void FastPath::translate(Descriptor* descriptors, uint32_t count) {
@@ -475,8 +473,7 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
 /// Hands over what was counted.
 void FastPath::finish() {
   Stats& stats = nat_.stats;
-  const uint64_t forwarded = packets_[kOut] + packets_[kIn];
-  nat_.sweepCredit_ += Translator::kSweepPerPacket * static_cast<uint32_t>(forwarded - credited_);
+  credit();
   for (const Side side : {kOut, kIn}) {
     const auto direction = static_cast<uint32_t>(Direction::Outbound) + side;
     stats.packetsIn += packets_[side];
@@ -487,7 +484,7 @@ void FastPath::finish() {
     stats.bytesByDirection[direction] += octets_[side];
   }
   stats.byProtocol[portSpace(kTcp)] += tcp_;
-  stats.byProtocol[portSpace(kUdp)] += forwarded - tcp_ - icmp_;
+  stats.byProtocol[portSpace(kUdp)] += packets_[kOut] + packets_[kIn] - tcp_ - icmp_;
   stats.byProtocol[portSpace(kIcmp)] += icmp_;
 }
 
@@ -495,8 +492,7 @@ Result FastPath::alone(const PacketView& packet, uint32_t tag) {
   Lane& lane = lanes_[0];
   lane.p = packet.data;
   lane.length = packet.length;
-  lane.flags = (packet.partial ? kPartialChecksum : 0u) | (packet.fromOutside ? kFromOutside : 0u) |
-               (packet.hairpinned ? kHairpinnedPacket : 0u);
+  lane.flags = flagsOf(packet);
   if (packet.length < kLeast || !inspect(lane)) return nat_.process(packet, tag);
   const bool isMapped = lane.address != 0 && !nat_.addresses_[lane.address - 1].isStatic;
   if (isMapped) {

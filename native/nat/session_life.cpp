@@ -199,7 +199,7 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
   if (refreshes && (counts || isTaken(s))) s.last = std::max(s.last, now_);
   if (side == kOut) forgetUnanswered(s, segment);
   if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) restartTimer(slot);
-  sessions_.count(slot, side, bytes);
+  sessions_.count(s, side, bytes);
 }
 
 /// Files a session anew whose end has moved.

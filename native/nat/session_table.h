@@ -78,11 +78,12 @@ class SessionTable {
   }
 
   /// Counts a packet of a session; what overflows the hot record is carried to its links.
-  void count(uint32_t slot, Side side, uint32_t bytes) {
-    Session& s = sessions_[slot];
-    if (++s.packets[side] == 0) links_[slot].packetCarry[side]++;
+  void count(Session& s, Side side, uint32_t bytes) {
+    if (++s.packets[side] == 0) [[unlikely]]
+      linksOf(s).packetCarry[side]++;
     s.bytes[side] += bytes;
-    if (s.bytes[side] < bytes) links_[slot].byteCarry[side]++;
+    if (s.bytes[side] < bytes) [[unlikely]]
+      linksOf(s).byteCarry[side]++;
   }
   uint64_t packets(uint32_t slot, Side side) const {
     return uint64_t{links_[slot].packetCarry[side]} << 8 | sessions_[slot].packets[side];
@@ -102,6 +103,10 @@ class SessionTable {
 
  private:
   friend class Audit;
+
+  SessionLinks& linksOf(const Session& s) {
+    return links_[static_cast<size_t>(&s - sessions_.data())];
+  }
 
   Arena<Session> sessions_;
   Arena<SessionLinks> links_;

@@ -352,6 +352,17 @@ TEST_CASE("batch: each packet has its own time") {
   CHECK(pair.single().stats.drops[static_cast<int>(Reason::NoMapping)] == 2);
 }
 
+TEST_CASE("batch: a binding's first session that comes due on the way ends all the same") {
+  Config c = rich();
+  Pair pair(c);
+  const std::vector<Bytes> flows = establish(pair, c);
+  pair.run(udp(kInside, kOther), 200 * kSecond);  // the other one goes on
+  const Bytes& packet = flows[2];
+  pair.run({packet, packet, packet}, 300 * kSecond - 1, 0, 0, 1);
+  CHECK(pair.single().stats.sessionsExpired == 1);
+  CHECK(pair.single().stats.drops[static_cast<int>(Reason::NoMapping)] == 0);
+}
+
 TEST_CASE("batch: partial checksums, cut captures") {
   Config c = rich();
   for (const uint32_t flags : {0u, static_cast<uint32_t>(kPartialChecksum)}) {

@@ -90,13 +90,13 @@ TEST_CASE("a session's counters go on beyond their low parts") {
   SessionTable table({1, 2});
   REQUIRE(table.reserve(1));
   const uint32_t slot = table.insert(Key::of(1, 2, 3, 4, kUdp));
-  for (int i = 0; i < 3; i++) table.count(slot, kIn, 0xffffffff);
+  for (int i = 0; i < 3; i++) table.count(table[slot], kIn, 0xffffffff);
   CHECK(table[slot].bytes[kIn] == 0xffffffff - 2);
   CHECK(table.links(slot).byteCarry[kIn] == 2);
   CHECK(table.links(slot).byteCarry[kOut] == 0);
   CHECK(table.bytes(slot, kIn) == 3 * uint64_t{0xffffffff});
   CHECK(table.bytes(slot, kOut) == 0);
-  for (int i = 3; i < 65536; i++) table.count(slot, kIn, 0);
+  for (int i = 3; i < 65536; i++) table.count(table[slot], kIn, 0);
   CHECK(table[slot].packets[kIn] == 0);
   CHECK(table.packets(slot, kIn) == 65536);
   CHECK(table.packets(slot, kOut) == 0);

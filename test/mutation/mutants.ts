@@ -653,12 +653,8 @@ export const mutants: readonly Mutant[] = [
     ],
   ]),
   ...group("counters", "nat/session_table.h", [
-    [
-      "packets stop at 65,536",
-      "if (++s.packets[side] == 0) links_[slot].packetCarry[side]++;",
-      "++s.packets[side];",
-    ],
-    ["bytes stop at 4 GiB", "if (s.bytes[side] < bytes) links_[slot].byteCarry[side]++;", ""],
+    ["packets stop at 256", "linksOf(s).packetCarry[side]++;", "{}"],
+    ["bytes stop at 4 GiB", "linksOf(s).byteCarry[side]++;", "{}"],
   ]),
 
   ...group("ICMP errors", "nat/icmp_errors.cpp", [
@@ -885,12 +881,12 @@ export const mutants: readonly Mutant[] = [
     ["a TTL stays", "p[kIpTtl] - known.ttlStep", "p[kIpTtl]"],
     ["no TCP is counted", "    tcp_++;\n", ""],
     ["no ICMP is counted", "    icmp_++;\n", ""],
+    ["it does not pay for the sweep", "  credited_ = forwarded;", "  nat_.sweepCredit_ = 0;"],
     [
-      "it does not pay for the sweep",
-      "credited_ = forwarded;\n  const uint32_t wire",
-      "nat_.sweepCredit_ = 0;\n  const uint32_t wire",
+      "what comes due within a batch lives until its end",
+      "nat_.deadlineOf(lane.slot) <= now)",
+      "nat_.deadlineOf(lane.slot) <= std::min(now, nat_.now_))",
     ],
-    ["large counts are lost", "nat_.sessions_.links(slot).packetCarry[side]++;", "{}"],
   ]),
 
   ...group("TCP states", "nat/tcp.cpp", [
