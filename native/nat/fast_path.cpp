@@ -118,9 +118,12 @@ class FastPath {
   Key keyOf(const Lane& lane) const;
   void translate(Descriptor* descriptors, uint32_t count);
   bool translateOne(const Known& known, Lane& lane, uint64_t now);
+  void rewrite(const Known& known, const Lane& lane, const Session& s, uint32_t idDelta);
   bool belongsToAnother(Lane& lane, uint64_t now) const;
   uint32_t renumber(const Lane& lane, const Session& s, uint64_t now);
-  Result slowly(const Descriptor& d, const Lane& lane);
+  bool mayBegin(const Lane& lane) const;
+  Result begin(const Known& known, Lane& lane, const PacketView& packet, uint32_t tag);
+  Result otherwise(const Known& known, const Descriptor& d, Lane& lane);
   void credit();
 
   Translator& nat_;
@@ -369,7 +372,6 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
     return false;
   uint8_t* const p = lane.p;
   const uint32_t total = lane.total, slot = lane.slot, side = lane.side, protocol = lane.protocol;
-  const uint32_t flags = lane.flags, length = lane.length;
   Session& s = known.sessions[slot];
   const uint64_t last = s.last;
   if (last + known.timeouts[Translator::idleClass(s)] <= now) [[unlikely]]
@@ -392,7 +394,19 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   if ((p[kIpFragment] & kDontFragment) == 0 && side == kOut) [[unlikely]] {
     idDelta = renumber(lane, s, now);
   }
+  rewrite(known, lane, s, idDelta);
 
+  nat_.sessions_.count(s, static_cast<Side>(side), total);
+  packets_[side]++;
+  octets_[side] += lane.length;
+  return true;
+}
+
+/// Writes a packet's endpoints and what follows from them.
+inline void FastPath::rewrite(const Known& known, const Lane& lane, const Session& s,
+                              uint32_t idDelta) {
+  uint8_t* const p = lane.p;
+  const uint32_t total = lane.total, side = lane.side, protocol = lane.protocol;
   const size_t here = side, there = side ^ 1;
   const uint32_t before = at<uint32_t>(s, 8 * here), after = at<uint32_t>(s, 8 * there);
   const uint32_t portBefore = at<uint16_t>(s, offsetof(Session, insidePort) + 4 * here);
@@ -406,7 +420,7 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   } else {
     uint8_t* field = p + kShapes.checksum[protocol];
     const uint32_t checksum = load<uint16_t>(field);
-    if ((flags & kPartialChecksum) != 0) {
+    if ((lane.flags & kPartialChecksum) != 0) {
       store(field, fold(checksum + delta));
     } else {
       auto next = static_cast<uint16_t>(~fold(delta + port + 2 * 0xffff - portBefore - checksum));
@@ -424,18 +438,66 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
   const uint32_t change = delta + known.ttlDelta + idDelta;
   const uint32_t checksum = load<uint16_t>(p + kIpChecksum);
   store(p + kIpChecksum, static_cast<uint16_t>(~fold(change + 0xffff - checksum)));
-
-  nat_.sessions_.count(s, static_cast<Side>(side), total);
-  packets_[side]++;
-  octets_[side] += length;
-  return true;
 }
 
-[[gnu::noinline]] Result FastPath::slowly(const Descriptor& d, const Lane& lane) {
+/// Whether an inspected packet goes from an inside host to the world and may begin a session there,
+/// and nothing but the tables has to be asked about it.
+inline bool FastPath::mayBegin(const Lane& lane) const {
+  if (lane.slot != kNone || lane.side != kOut) return false;
+  const auto destination = load<uint32_t>(lane.p + kIpDestination);
+  return nat_.inside_.contains(load<uint32_t>(lane.p + kIpSource)) &&
+         !nat_.inside_.contains(destination) && !isUnroutable(destination) &&
+         nat_.exemptions_.empty() && (lane.protocol != kTcp || !nat_.hasAlgs());
+}
+
+/// The first packet of a session: what the slow path would do, who knows what the lane tells.
+[[gnu::noinline]] Result FastPath::begin(const Known& known, Lane& lane, const PacketView& packet,
+                                         uint32_t tag) {
+  const uint8_t* p = lane.p;
+  const bool icmp = lane.protocol == kIcmp;
+  Parsed parsed{};
+  parsed.kind = Kind::Flow;
+  parsed.protocol = static_cast<uint8_t>(lane.protocol);
+  parsed.icmpType = icmp ? p[kIpHeader] : uint8_t{0};
+  parsed.source = load<uint32_t>(p + kIpSource);
+  parsed.destination = load<uint32_t>(p + kIpDestination);
+  parsed.sourcePort = static_cast<uint16_t>(lane.ports);
+  parsed.destinationPort = static_cast<uint16_t>(icmp ? lane.ports : lane.ports >> 16);
+  parsed.id = load<uint16_t>(p + kIpId);
+  parsed.header = kIpHeader;
+  parsed.total = parsed.end = lane.total;
+
+  nat_.beginPacket(tag);
+  nat_.obstacle_ = Reason::None;
+  const Segment segment = parseSegment(packet, parsed);
+  Result result{Verdict::Forwarded, Direction::Outbound};
+  result.reason = nat_.outboundSession(parsed, segment, lane.slot);
+  if (result.reason != Reason::None) {
+    result.verdict = Verdict::Dropped;
+    nat_.refuse(packet, parsed, segment, result, tag);
+    nat_.count(result, packet, parsed.protocol);
+    return result;
+  }
+  const Session& s = known.sessions[lane.slot];
+  nat_.account(lane.slot, segment, kOut, lane.total);
+  rewrite(known, lane, s, isAtomic(p) ? 0 : renumber(lane, s, nat_.now_));
+  packets_[kOut]++;
+  octets_[kOut] += lane.length;
+  credited_++;
+  if (lane.protocol == kTcp) tcp_++;
+  result.session = lane.slot + 1;
+  return result;
+}
+
+/// What the fast path does not know.
+[[gnu::noinline]] Result FastPath::otherwise(const Known& known, const Descriptor& d, Lane& lane) {
   const volatile Descriptor& shared = d;
   credit();
-  const uint32_t wire = shared.wire;
-  return nat_.process(viewOf(lane.p, lane.length, wire, lane.flags), shared.tag);
+  const uint32_t wire = shared.wire, tag = shared.tag;
+  const PacketView packet = viewOf(lane.p, lane.length, wire, lane.flags);
+  const auto number = static_cast<size_t>(&lane - lanes_);
+  if ((keyed_ >> number & 1) != 0 && mayBegin(lane)) return begin(known, lane, packet, tag);
+  return nat_.process(packet, tag);
 }
 
 /// Every packet pays for looking at a few sessions (session_life.cpp).
@@ -462,7 +524,7 @@ void FastPath::credit() {
       continue;
     }
     nat_.now_ = now;
-    const Result result = slowly(d, lane);
+    const Result result = otherwise(known, d, lane);
     now = nat_.now_;
     d.verdict = result.packed();
     d.session = result.session;
@@ -501,10 +563,17 @@ Result FastPath::alone(const PacketView& packet, uint32_t tag) {
     lane.hash = nat_.sessions_.hash(keyOf(lane));
     lane.slot = nat_.sessions_.candidate(nat_.sessions_.bucket(lane.hash), lane.hash);
   }
-  if (!translateOne(known(), lane, base_)) return nat_.process(packet, tag);
+  const Known known = this->known();
+  Result result{Verdict::Forwarded, lane.side == kOut ? Direction::Outbound : Direction::Inbound};
+  if (translateOne(known, lane, base_)) {
+    result.session = lane.slot + 1;
+  } else if (!isMapped && mayBegin(lane)) {
+    result = begin(known, lane, packet, tag);
+  } else {
+    return nat_.process(packet, tag);
+  }
   finish();
-  return {Verdict::Forwarded, lane.side == kOut ? Direction::Outbound : Direction::Inbound,
-          Reason::None, lane.slot + 1};
+  return result;
 }
 
 }  // namespace napt

@@ -63,10 +63,14 @@ Result Translator::translateSlowly(const PacketView& packet, uint32_t tag, uint6
   return process(packet, tag);
 }
 
-Result Translator::process(const PacketView& packet, uint32_t tag) {
+void Translator::beginPacket(uint32_t tag) {
   tag_ = tag;
   sweepCredit_ += kSweepPerPacket;
   if (!unanswered_.empty()) answerUnsolicited(now_);
+}
+
+Result Translator::process(const PacketView& packet, uint32_t tag) {
+  beginPacket(tag);
   const Parsed parsed = parse(packet, config_.verifyHeaderChecksum, config_.protocols);
   Route route;
   Result result;
@@ -210,22 +214,37 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, Route& r
     rewritePacket(packet, parsed, to, takesHop(packet));
     result.verdict = route.toSibling ? Verdict::Punted : send(packet, parsed, toInside);
     result.session = slot == kNone ? 0 : slot + 1;
-  } else if (result.reason == Reason::TooBig) {
-    constexpr uint8_t kFragmentationNeeded = 4;
-    originate(packet, parsed, kUnreachable, kFragmentationNeeded,
-              route.direction != Direction::Inbound, tag, exceededMtu(packet, toInside));
-  } else if (result.reason == Reason::PortsExhausted || result.reason == Reason::SessionLimit ||
-             result.reason == Reason::HostLimit || result.reason == Reason::RateLimit) {
-    constexpr uint8_t kAdministrativelyProhibited = 13;  // RFC 5508, REQ-8
-    if (route.direction != Direction::Inbound) {
-      originate(packet, parsed, kUnreachable, kAdministrativelyProhibited, true, tag);
-    }
-  } else if (!hairpin && route.direction == Direction::Inbound &&
-             awaitsAnswer(parsed.protocol, segment)) {
-    answerLater(packet, tag);
+  } else {
+    result.direction = packet.hairpinned ? Direction::Hairpin : route.direction;
+    refuse(packet, parsed, segment, result, tag);
   }
   if (parsed.first) firstFragment(parsed, route, result, to);
   return result;
+}
+
+/// Tells the sender, or will, why a packet goes no further.
+void Translator::refuse(const PacketView& packet, const Parsed& parsed, const Segment& segment,
+                        const Result& why, uint32_t tag) {
+  constexpr uint8_t kFragmentationNeeded = 4, kAdministrativelyProhibited = 13;  // RFC 5508, REQ-8
+  const bool fromInside = why.direction != Direction::Inbound && !packet.hairpinned;
+  switch (why.reason) {
+    case Reason::TooBig:
+      originate(packet, parsed, kUnreachable, kFragmentationNeeded, fromInside, tag,
+                exceededMtu(packet, why.direction != Direction::Outbound));
+      break;
+    case Reason::PortsExhausted:
+    case Reason::SessionLimit:
+    case Reason::HostLimit:
+    case Reason::RateLimit:
+      if (fromInside) {
+        originate(packet, parsed, kUnreachable, kAdministrativelyProhibited, true, tag);
+      }
+      break;
+    default:
+      if (why.direction == Direction::Inbound && awaitsAnswer(parsed.protocol, segment)) {
+        answerLater(packet, tag);
+      }
+  }
 }
 
 /// Finds or makes the sessions of a packet with ports, and says what to write.

@@ -134,6 +134,7 @@ class Translator {
   };
 
   // slow_path.cpp
+  void beginPacket(uint32_t tag);
   Result process(const PacketView& packet, uint32_t tag);
   void count(const Result& result, const PacketView& packet, uint8_t protocol);
   /// Of a hairpinned packet's two halves the first one counts the hop.
@@ -145,6 +146,8 @@ class Translator {
   bool classify(const PacketView& packet, const Parsed& parsed, Route& route, Result& result);
   Exempt exemption(const PacketView& packet, const Parsed& parsed, bool outbound) const;
   Result flow(const PacketView& packet, const Parsed& parsed, Route& route, uint32_t tag);
+  void refuse(const PacketView& packet, const Parsed& parsed, const Segment& segment,
+              const Result& why, uint32_t tag);
   Reason resolve(const PacketView& packet, const Parsed& parsed, Route& route,
                  const Segment& segment, Endpoints& to, uint32_t& slot);
   uint16_t outboundId(const PacketView& packet, const Parsed& parsed, const Endpoints& to);
