@@ -127,13 +127,14 @@ bool Audit::isForward(const Place& place) const {
 void Audit::timers() {
   const Timers& timers = nat_.sessions_.timers;
   std::set<uint32_t> filed;
-  for (uint32_t head = 0; head < Timers::kLevels * Timers::kSlots; head++) {
+  for (uint32_t head = 0; head < Timers::kHeads; head++) {
     if (timers.heads_[head] == 0) continue;
-    const uint32_t level = head / Timers::kSlots, slot = head % Timers::kSlots;
-    const uint64_t turn = uint64_t{1} << (8 * (level + 1));
-    uint64_t visited = (timers.tick_ & ~(turn - 1)) | uint64_t{slot} << (8 * level);
+    const Timers::Level* level = Timers::kLevels;
+    while (head >= level->first + level->slots()) level++;
+    const uint64_t turn = level->turn();
+    uint64_t visited = (timers.tick_ & ~(turn - 1)) | uint64_t{head - level->first} << level->shift;
     if (visited < timers.tick_) visited += turn;
-    require((timers.used_[level][slot / 64] >> (slot % 64) & 1) != 0, "timers: unmarked", head);
+    require((timers.used_[head / 64] >> (head % 64) & 1) != 0, "timers: unmarked", head);
     uint32_t previous = Timers::kHead | head;
     for (uint32_t link = timers.heads_[head]; link != 0;) {
       const SessionLinks& links = nat_.sessions_.links(link - 1);

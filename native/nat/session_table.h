@@ -18,7 +18,7 @@ class SessionTable {
   /// Reserves room for `capacity` sessions; false when the system refuses.
   bool reserve(uint32_t capacity) {
     return sessions_.reserve(capacity, Pages::Huge) && links_.reserve(capacity, Pages::Huge) &&
-           index_.reserve(capacity);
+           index_.reserve(capacity) && timers.reserve();
   }
 
   uint32_t size() const { return index_.size(); }

@@ -1,4 +1,5 @@
-// Idle timers: a hierarchical wheel of 4 x 256 slots over ticks of 2^24 ns (16.8 ms).
+// Idle timers: a hierarchical wheel over ticks of 2^24 ns (16.8 ms). Its first level spans nine
+// minutes, so that most sessions are filed once and never handed down.
 //
 // A packet never touches its session's timer; it only sets `Session::last`. When a slot comes due,
 // each session in it is asked for its real deadline: it is expired, or filed again. So the cost is
@@ -8,6 +9,8 @@
 // Lists are doubly linked through SessionLinks. A link holds a slot number plus one; the first
 // entry's `timerPrevious` holds the wheel slot with the top bit set.
 #pragma once
+
+#include <bit>
 
 #include "nat/arena.h"
 #include "nat/session.h"
@@ -19,6 +22,9 @@ class Timers {
   static constexpr int kTickShift = 24;
 
   explicit Timers(Arena<SessionLinks>& links) : links_(links) {}
+
+  /// False when the system refuses the memory.
+  bool reserve() { return heads_.reserve(kHeads); }
 
   /// Starts the wheel at a time.
   void start(uint64_t now) { tick_ = now >> kTickShift; }
@@ -53,13 +59,13 @@ class Timers {
     const uint64_t target = now >> kTickShift;
     for (;;) {
       if (!cascade(budget, deadlineOf, approach) || tick_ >= target) return;
-      const uint32_t slot = slotOf(tick_, 0);
-      beginAhead(slot, approach, prepare);
-      while (heads_[slot] != 0) {
+      const uint32_t list = kLevels[0].at(tick_);
+      beginAhead(list, approach, prepare);
+      while (heads_[list] != 0) {
         if (budget == 0) return;
         budget--;
         look(approach, prepare);
-        const uint32_t session = heads_[slot] - 1;
+        const uint32_t session = heads_[list] - 1;
         remove(session);
         const uint64_t deadline = deadlineOf(session);
         if (deadline <= now) {
@@ -68,7 +74,7 @@ class Timers {
           file(session, deadline >> kTickShift);
         }
       }
-      clear(0, slot);
+      clear(list);
       const uint64_t next = nextEvent();
       tick_ = next < target ? next : target;
     }
@@ -78,7 +84,7 @@ class Timers {
   /// `visit(session)` may remove that session, and no other.
   template <class Visit>
   void visitCurrent(uint32_t budget, Visit visit) {
-    for (uint32_t at = heads_[tick_ & kMask]; at != 0 && budget != 0; budget--) {
+    for (uint32_t at = heads_[kLevels[0].at(tick_)]; at != 0 && budget != 0; budget--) {
       const uint32_t session = at - 1;
       at = links_[session].timerNext;
       visit(session);
@@ -88,9 +94,20 @@ class Timers {
  private:
   friend class Audit;
 
-  static constexpr uint32_t kLevels = 4, kSlots = 256, kMask = kSlots - 1, kHead = 0x80000000;
+  /// A level's slots: how many, as a power of two; each has 2^shift ticks; and where they begin.
+  struct Level {
+    uint32_t bits, shift, first;
 
-  static uint32_t slotOf(uint64_t tick, uint32_t level) { return (tick >> (8 * level)) & kMask; }
+    constexpr uint32_t slots() const { return 1u << bits; }
+    constexpr uint64_t turn() const { return uint64_t{1} << (bits + shift); }  // ticks, of all
+    constexpr uint32_t at(uint64_t tick) const {
+      return static_cast<uint32_t>(tick >> shift) & (slots() - 1);
+    }
+  };
+  static constexpr Level kLevels[] = {{15, 0, 0}, {9, 15, 1 << 15}, {8, 24, (1 << 15) + (1 << 9)}};
+  static constexpr uint32_t kTop = 2;
+  static constexpr uint32_t kHeads = (1 << 15) + (1 << 9) + (1 << 8);
+  static constexpr uint32_t kHead = 0x80000000;
 
   void file(uint32_t session, uint64_t tick) {
     if (tick < tick_) tick = tick_;
@@ -99,19 +116,19 @@ class Timers {
       distance = 0xffffffff;
       tick = tick_ + distance;
     }
-    uint32_t level = 0;
-    while (distance >> (8 * (level + 1)) != 0) level++;
-    const uint32_t slot = slotOf(tick, level);
-    uint32_t& head = heads_[level * kSlots + slot];
+    const Level* level = kLevels;
+    while (distance >= level->turn()) level++;
+    const uint32_t list = level->first + level->at(tick);
+    uint32_t& head = heads_[list];
     SessionLinks& links = links_[session];
     links.timerNext = head;
-    links.timerPrevious = kHead | (level * kSlots + slot);
+    links.timerPrevious = kHead | list;
     if (head != 0) links_[head - 1].timerPrevious = session + 1;
     head = session + 1;
-    used_[level][slot / 64] |= uint64_t{1} << (slot % 64);
+    used_[list / 64] |= uint64_t{1} << (list % 64);
   }
 
-  /// Begins to look ahead in the list of a slot (of any level), unless it has begun.
+  /// Begins to look ahead in a list, unless it has begun.
   template <class Approach, class Prepare>
   void beginAhead(uint32_t list, Approach approach, Prepare prepare) {
     if (scoutedList_ == list && scoutedTick_ == tick_) return;
@@ -139,11 +156,12 @@ class Timers {
   template <class DeadlineOf, class Approach>
   bool cascade(uint32_t& budget, DeadlineOf deadlineOf, Approach approach) {
     const auto nothing = [](uint32_t) {};
-    for (uint32_t level = kLevels - 1; level > 0; level--) {
-      if ((tick_ & ((uint64_t{1} << (8 * level)) - 1)) != 0) continue;
-      const uint32_t slot = slotOf(tick_, level);
-      const uint32_t& head = heads_[level * kSlots + slot];
-      beginAhead(level * kSlots + slot, approach, nothing);
+    for (uint32_t above = kTop; above > 0; above--) {
+      const Level& level = kLevels[above];
+      if ((tick_ & ((uint64_t{1} << level.shift) - 1)) != 0) continue;
+      const uint32_t list = level.first + level.at(tick_);
+      const uint32_t& head = heads_[list];
+      beginAhead(list, approach, nothing);
       while (head != 0) {
         if (budget == 0) return false;
         budget--;
@@ -152,42 +170,41 @@ class Timers {
         remove(session);
         file(session, deadlineOf(session) >> kTickShift);
       }
-      clear(level, slot);
+      clear(list);
     }
     return true;
   }
 
-  void clear(uint32_t level, uint32_t slot) {
-    used_[level][slot / 64] &= ~(uint64_t{1} << (slot % 64));
-  }
+  void clear(uint32_t list) { used_[list / 64] &= ~(uint64_t{1} << (list % 64)); }
 
   /// The next tick with something to do: so a gap of a year costs no more than one of a second.
   uint64_t nextEvent() const {
-    for (uint32_t level = 0; level < kLevels; level++) {
-      const uint64_t round = tick_ >> (8 * (level + 1));
-      const uint32_t at = slotOf(tick_, level);
-      bool earlier = false;
-      for (uint32_t word = 0; word < kSlots / 64; word++) {
-        uint64_t bits = used_[level][word];
-        if (bits == 0) continue;
-        const uint64_t later = word * 64 > at         ? bits
-                               : word * 64 + 63 <= at ? 0
-                                                      : bits & (~uint64_t{1} << (at % 64));
-        if (later != 0) {
-          const uint64_t slot = word * 64 + static_cast<uint32_t>(__builtin_ctzll(later));
-          return (round << 8 | slot) << (8 * level);
-        }
-        earlier = true;
-      }
-      if (earlier) return (round + 1) << (8 * (level + 1));  // they belong to the next round
+    for (const Level& level : kLevels) {
+      const uint64_t round = tick_ & ~(level.turn() - 1);
+      const uint32_t at = level.at(tick_), end = level.first + level.slots();
+      const uint32_t later = nextUsed(level.first + at + 1, end);
+      if (later < end) return round + (uint64_t{later - level.first} << level.shift);
+      // What does not lie ahead belongs to the next round.
+      if (nextUsed(level.first, end) < end) return round + level.turn();
     }
     return ~uint64_t{0};
   }
 
+  /// The first list within [from, to) that may hold sessions, or `to` or more.
+  uint32_t nextUsed(uint32_t from, uint32_t to) const {
+    if (from >= to) return to;
+    uint64_t bits = used_[from / 64] & ~uint64_t{0} << (from % 64);
+    for (uint32_t word = from / 64;;) {
+      if (bits != 0) return word * 64 + static_cast<uint32_t>(std::countr_zero(bits));
+      if (++word * 64 >= to) return to;
+      bits = used_[word];
+    }
+  }
+
   Arena<SessionLinks>& links_;
   uint64_t tick_ = 0;
-  uint32_t heads_[kLevels * kSlots] = {};
-  uint64_t used_[kLevels][kSlots / 64] = {};  // slots that may hold sessions
+  Arena<uint32_t> heads_;
+  uint64_t used_[(kHeads + 63) / 64] = {};  // lists that may hold sessions
   static constexpr uint32_t kAhead = 6;
   uint32_t scout_ = 0;  // ahead in the list that is worked off: a session plus one
   uint32_t scoutedList_ = 0;

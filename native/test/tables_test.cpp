@@ -37,6 +37,7 @@ TEST_CASE("timers fire once, in time, after jumps, by budget, and after a change
   Arena<SessionLinks> links;
   REQUIRE(links.reserve(10'000));
   Timers timers(links);
+  REQUIRE(timers.reserve());
   timers.start(5 * kSecond);
   Random random({7, 8});
   std::vector<uint64_t> deadline(10'000);
