@@ -64,17 +64,22 @@ class Bindings {
   }
 
   /// Where a new binding of an inside endpoint will be looked for.
-  void prefetch(const Key& key) const {
-    napt::prefetch(mappings_.bucket(mappingHash(key, Behaviour::EndpointIndependent)));
+  const Index::Bucket* prefetch(const Key& key) const {
+    const Index::Bucket* bucket =
+        mappings_.bucket(mappingHash(key, Behaviour::EndpointIndependent));
+    napt::prefetch(bucket);
+    return bucket;
   }
   /// What ending a session's binding touches.
-  void prefetch(const Session& s) {
-    prefetch(Key::of(s));
+  const Index::Bucket* prefetch(const Session& s) {
     const uint32_t space = portSpace(s.protocol);
-    if (space >= kPortSpaces) return;
-    napt::prefetch(&map_.at(space, endpointOf(s)));
-    pool_.prefetch(space, endpointOf(s));
+    if (space < kPortSpaces) {
+      napt::prefetch(&map_.at(space, endpointOf(s)));
+      pool_.prefetch(space, endpointOf(s));
+    }
+    return prefetch(Key::of(s));
   }
+  const Index::Bucket* next(const Index::Bucket* bucket) const { return mappings_.next(bucket); }
 
   /// The configured binding of an inside endpoint, if it has one.
   bool findPermanent(const Key& key, PublicEndpoint& out) const;

@@ -113,6 +113,7 @@ class FastPath {
   bool readOne(const Descriptor& d, Lane& lane) const;
   bool inspect(Lane& lane) const;
   void find();
+  void findRest(uint64_t missing);
   const uint32_t* entryOf(const Lane& lane) const;
   uint32_t behind(const Lane& lane, uint32_t entry) const;
   Key keyOf(const Lane& lane) const;
@@ -285,8 +286,7 @@ inline uint32_t FastPath::behind(const Lane& lane, uint32_t entry) const {
   const Forward& f = nat_.config_.forwards[entry & ~PortMap::kForward];
   const Key key = Key::of(f.inside, load<uint32_t>(lane.p + kIpSource), swap16(f.insidePort),
                           static_cast<uint16_t>(lane.ports), f.protocol);
-  const uint64_t hash = nat_.sessions_.hash(key);
-  return nat_.sessions_.candidate(nat_.sessions_.bucket(hash), hash);
+  return nat_.sessions_.candidate(nat_.sessions_.hash(key));
 }
 
 /// Stages 2 and 3.
@@ -303,18 +303,45 @@ inline uint32_t FastPath::behind(const Lane& lane, uint32_t entry) const {
     napt::prefetch(lane.place);
   });
 
+  uint64_t missing = 0;
   forEach(keyed_, [&](size_t i) {
     Lane& lane = lanes_[i];
     const auto* bucket = static_cast<const Index::Bucket*>(lane.place);
     lane.slot = nat_.sessions_.candidate(bucket, lane.hash);
     nat_.sessions_.prefetch(lane.slot);
-    if (lane.slot == kNone) [[unlikely]]
-      nat_.bindings_.prefetch(keyOf(lane));
+    if (lane.slot != kNone) [[likely]]
+      return;
+    missing |= uint64_t{1} << i;
+    lane.place = nat_.sessions_.next(bucket);
+    napt::prefetch(lane.place);
   });
   forEach(mapped_, [&](size_t i) {
     Lane& lane = lanes_[i];
     lane.slot = behind(lane, *static_cast<const uint32_t*>(lane.place));
     nat_.sessions_.prefetch(lane.slot);
+  });
+  if (missing != 0) [[unlikely]]
+    findRest(missing);
+}
+
+/// Of those that their first bucket does not have: a few are in the next one, and new flows will
+/// need a binding.
+[[gnu::noinline]] void FastPath::findRest(uint64_t missing) {
+  const SessionTable& sessions = nat_.sessions_;
+  uint64_t fresh = 0;
+  forEach(missing, [&](size_t i) {
+    Lane& lane = lanes_[i];
+    const auto* bucket = static_cast<const Index::Bucket*>(lane.place);
+    for (; bucket != nullptr && lane.slot == kNone; bucket = sessions.next(bucket)) {
+      lane.slot = sessions.candidate(bucket, lane.hash);
+    }
+    sessions.prefetch(lane.slot);
+    if (lane.slot != kNone) return;
+    fresh |= uint64_t{1} << i;
+    lane.place = nat_.bindings_.prefetch(keyOf(lane));
+  });
+  forEach(fresh, [&](size_t i) {
+    napt::prefetch(nat_.bindings_.next(static_cast<const Index::Bucket*>(lanes_[i].place)));
   });
 }
 
@@ -560,8 +587,7 @@ Result FastPath::alone(const PacketView& packet, uint32_t tag) {
   if (isMapped) {
     lane.slot = behind(lane, *entryOf(lane));
   } else {
-    lane.hash = nat_.sessions_.hash(keyOf(lane));
-    lane.slot = nat_.sessions_.candidate(nat_.sessions_.bucket(lane.hash), lane.hash);
+    lane.slot = nat_.sessions_.candidate(nat_.sessions_.hash(keyOf(lane)));
   }
   const Known known = this->known();
   Result result{Verdict::Forwarded, lane.side == kOut ? Direction::Outbound : Direction::Inbound};

@@ -61,15 +61,15 @@ class Index {
   /// Where a hash belongs, for `candidate`: what the batched path prefetches.
   const Bucket* bucket(uint64_t hash) const { return &buckets_[bucketOf(hash)]; }
 
-  /// The first slot there whose tag fits, without a comparison of keys: the batched path prefetches
-  /// that slot, and compares later. kNone if there is none.
+  /// The first slot in a bucket whose tag fits, without a comparison of keys: the batched path
+  /// prefetches that slot, and compares later. kNone if there is none.
   uint32_t candidate(const Bucket* bucket, uint64_t hash) const {
-    for (;; bucket = &overflow_[bucket->next - 1]) {
-      const uint32_t hits = matches(*bucket, tagOf(hash));
-      if (hits != 0) [[likely]]
-        return bucket->slot[first(hits)];
-      if (bucket->next == 0) return kNone;
-    }
+    const uint32_t hits = matches(*bucket, tagOf(hash));
+    return hits != 0 ? bucket->slot[first(hits)] : kNone;
+  }
+  /// What a bucket overflows to, or nullptr.
+  const Bucket* next(const Bucket* bucket) const {
+    return bucket->next == 0 ? nullptr : &overflow_[bucket->next - 1];
   }
 
   /// The slot with this hash for which `equal(slot)` holds, or kNone.

@@ -260,8 +260,12 @@ uint32_t Translator::advance(uint64_t now, uint32_t budget) {
       [this](uint32_t slot) { removeSession(slot, stats.sessionsExpired); },
       [this](uint32_t slot) { sessions_.prefetch(slot); },
       [this](uint32_t slot) {
-        sessions_.prefetchKey(slot);
-        bindings_.prefetch(sessions_[slot]);
+        Ending& ending = endings_[endingsSeen_++ % kEndings];
+        if (ending.session != nullptr) {
+          prefetch(sessions_.next(ending.session));
+          prefetch(bindings_.next(ending.mapping));
+        }
+        ending = {sessions_.prefetchKey(slot), bindings_.prefetch(sessions_[slot])};
       });
   expireFragments();
   answerUnsolicited(now_);

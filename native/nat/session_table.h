@@ -35,15 +35,26 @@ class SessionTable {
   const HashKey& hashKey() const { return key_; }
   // For the batched path (Index::candidate).
   const Index::Bucket* bucket(uint64_t hash) const { return index_.bucket(hash); }
+  const Index::Bucket* next(const Index::Bucket* bucket) const { return index_.next(bucket); }
   uint32_t candidate(const Index::Bucket* bucket, uint64_t hash) const {
     return index_.candidate(bucket, hash);
+  }
+  /// Of all buckets that a hash may be in.
+  uint32_t candidate(uint64_t hash) const {
+    uint32_t slot = kNone;
+    for (const Index::Bucket* at = bucket(hash); at != nullptr && slot == kNone; at = next(at)) {
+      slot = candidate(at, hash);
+    }
+    return slot;
   }
   /// To be written soon. Any number will do: a prefetch never faults.
   void prefetch(uint32_t slot) const { napt::prefetch(sessions_.data() + slot); }
 
-  /// Where the index has a session.
-  void prefetchKey(uint32_t slot) const {
-    napt::prefetch(index_.bucket(hash(Key::of(sessions_[slot]))));
+  /// Where the index has a session: what ending it touches.
+  const Index::Bucket* prefetchKey(uint32_t slot) const {
+    const Index::Bucket* bucket = index_.bucket(hash(Key::of(sessions_[slot])));
+    napt::prefetch(bucket);
+    return bucket;
   }
 
   uint32_t find(const Key& key, uint64_t hash) const {

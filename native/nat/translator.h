@@ -280,9 +280,16 @@ class Translator {
   uint32_t tag_ = 0;                // of the packet under way
   Reason obstacle_ = Reason::None;  // why it can't leave: then it makes and refreshes nothing
   uint32_t sweepCredit_ = 0;        // sessions that the next new session may look at for expiry
-  uint32_t anchors_ = 0;            // explicit mappings
-  uint64_t latest_ = 0;             // until when a session was asked to be kept, at most
-  uint32_t evictionHand_ = 0;       // the slot that eviction looks at next
+  /// Where two indexes have sessions that will end soon: hints for the memory, no more.
+  struct Ending {
+    const Index::Bucket *session, *mapping;
+  };
+  static constexpr uint32_t kEndings = 2;
+  Ending endings_[kEndings] = {};
+  uint32_t endingsSeen_ = 0;
+  uint32_t anchors_ = 0;       // explicit mappings
+  uint64_t latest_ = 0;        // until when a session was asked to be kept, at most
+  uint32_t evictionHand_ = 0;  // the slot that eviction looks at next
   RateLimit sessionRate_;
   RateLimit icmpErrors_[2];  // to outside, to inside: neither side can use up the other's
 };
