@@ -497,10 +497,9 @@ inline bool FastPath::mayBegin(const Lane& lane) const {
   nat_.beginPacket(tag);
   nat_.obstacle_ = Reason::None;
   const Segment segment = parseSegment(packet, parsed);
-  Result result{Verdict::Forwarded, Direction::Outbound};
-  result.reason = nat_.outboundSession(parsed, segment, lane.slot);
-  if (result.reason != Reason::None) {
-    result.verdict = Verdict::Dropped;
+  const Reason reason = nat_.outboundSession(parsed, segment, lane.slot);
+  if (reason != Reason::None) {
+    const Result result{Verdict::Dropped, Direction::Outbound, reason};
     nat_.refuse(packet, parsed, segment, result, tag);
     nat_.count(result, packet, parsed.protocol);
     return result;
@@ -512,8 +511,7 @@ inline bool FastPath::mayBegin(const Lane& lane) const {
   octets_[kOut] += lane.length;
   credited_++;
   if (lane.protocol == kTcp) tcp_++;
-  result.session = lane.slot + 1;
-  return result;
+  return {Verdict::Forwarded, Direction::Outbound, Reason::None, lane.slot + 1};
 }
 
 /// What the fast path does not know.

@@ -198,7 +198,9 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
   const bool counts = side == kOut || (s.flags & kPermanent) != 0 || s.timeout != before;
   if (refreshes && (counts || isTaken(s))) s.last = std::max(s.last, now_);
   if (side == kOut) forgetUnanswered(s, segment);
-  if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) restartTimer(slot);
+  if (s.timeout != before && timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) {
+    restartTimer(slot);
+  }
   sessions_.count(s, side, bytes);
 }
 
