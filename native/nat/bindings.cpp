@@ -320,7 +320,11 @@ Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& ra
     const int32_t port = portOf(wish, address, random);
     if (port < 0) return false;
     out.port = static_cast<uint16_t>(port);
-    napt::prefetch(&map_.at(portSpace(wish.key.protocol()), out));
+    // The entry of the next one, which will be about there.
+    const uint32_t space = portSpace(wish.key.protocol());
+    const uint16_t next = pool_.outlook(space, address);
+    napt::prefetch(&map_.at(space, address, next));
+    napt::prefetch(&map_.at(space, address, static_cast<uint16_t>(next + 16)));
     return true;
   };
   const Pooling pooling = wish.policy.pooling;

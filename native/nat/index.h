@@ -169,7 +169,7 @@ class Index {
 
   /// After an entry of an overflowing bucket went: moves another one up to its place, so that a
   /// chain gets short again when the crowd is gone.
-  void tighten(Bucket& home) {
+  [[gnu::noinline]] void tighten(Bucket& home) {
     const uint32_t link = home.next;
     Bucket& below = overflow_[link - 1];
     const uint32_t free = matches(home, 0);
@@ -189,7 +189,7 @@ class Index {
     freeOverflow_ = link;
   }
 
-  uint32_t takeOverflow() {
+  [[gnu::noinline]] uint32_t takeOverflow() {
     uint32_t link = freeOverflow_;
     if (link != 0) {
       freeOverflow_ = overflow_[link - 1].next;
@@ -202,7 +202,7 @@ class Index {
   }
 
   template <class HashOf>
-  void split(HashOf hashOf) {
+  [[gnu::noinline]] void split(HashOf hashOf) {
     const size_t from = live_ - round_;
     Bucket chain = buckets_[from];
     buckets_[from] = Bucket{};

@@ -62,9 +62,17 @@ int32_t PortPool::search(PortSet& set, uint32_t low, uint32_t high, uint32_t par
   if (random) {
     // RFC 6056, algorithm 1: a random start, then the next free port, once around.
     // A range is no larger than 2^16: the draw's last bit does not tell where in it.
-    const uint32_t drawn = numbers.half();
-    start = low + static_cast<uint32_t>(uint64_t{drawn} * (high - low + 1) >> 32);
+    const auto startOf = [&](uint32_t drawn) {
+      return low + static_cast<uint32_t>(uint64_t{drawn} * (high - low + 1) >> 32);
+    };
+    const uint32_t drawn = set.hasDrawn ? set.drawn : numbers.half();
+    start = startOf(drawn);
     prefer = drawn & 1;
+    // The next number is drawn ahead, so that what it leads to is here by then.
+    set.hasDrawn = true;
+    set.drawn = numbers.half();
+    set.outlook = static_cast<uint16_t>(startOf(set.drawn));
+    napt::prefetch(set.wordOf(set.outlook));
   }
   if (start < low || start > high) start = low;
   int32_t best = -1;

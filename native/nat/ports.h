@@ -98,8 +98,11 @@ class PortSet {
   uint32_t count_;
 
  public:
-  bool filled;      // set once the range was added
-  uint16_t cursor;  // sequential order: where the next search begins
+  bool filled;       // set once the range was added
+  bool hasDrawn;     // random order: the next search's number is drawn
+  uint16_t cursor;   // sequential order: where the next search begins
+  uint16_t outlook;  // random order: likewise, if it is within the same bounds
+  uint32_t drawn;
 };
 
 /// The ports of one (protocol, address) that were given back lately, oldest first. Zero bytes are a
@@ -188,6 +191,11 @@ class PortPool {
   bool anyFree(uint32_t space, uint32_t address, uint32_t low, uint32_t high) {
     const PortSet& set = get(space, address);
     return set.next(0, low, high) >= 0 || set.next(1, low, high) >= 0;
+  }
+
+  /// Where the next port will be found, about.
+  uint16_t outlook(uint32_t space, uint32_t address) const {
+    return sets_[numberOf(space, address)].outlook;
   }
 
   /// Finds a free port of an address within [low, high]; -1 if there is none. Does not take it.

@@ -125,8 +125,10 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   s.address = e.address;
   s.publicPort = swap16(e.port);
   s.last = now_;
-  s.profile = profileOf(bindings_.hosts[host].policy, s.protocol, s.remotePort);
-  s.timeout = firstTimeout(s.protocol);
+  const uint8_t profile = profileOf(bindings_.hosts[host].policy, s.protocol, s.remotePort);
+  const Timeout timeout = firstTimeout(s.protocol);
+  s.profile = profile;
+  s.timeout = timeout;
   mark(s, permanent);
   if (opening.side == kIn) s.flags |= kVisitor;
   // A call has no connections of its own that would take its place.
@@ -145,7 +147,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   bindings_.sessionBegan(host, s);
   sessionRate_.count(config_.sessionRate, now_);
   if (opening.side == kOut) bindings_.countRate(host);  // what outsiders begin is not its doing
-  sessions_.timers.add(slot, deadlineOf(slot));
+  // Not by `deadlineOf`: bytes just stored singly are slow to load as one word.
+  sessions_.timers.add(slot, now_ + timeoutOf(profile, timeout));
   stats.sessionsCreated++;
   stats.sessionsActive++;
   if (stats.sessionsActive > stats.sessionsPeak) stats.sessionsPeak = stats.sessionsActive;
