@@ -14,7 +14,7 @@ export const ICMP = 1;
 
 /** How flows are numbered onto endpoints. */
 export interface Shape {
-  /** Protocols of every other flow. */
+  /** Protocols that flows have in turn, two of each. */
   readonly protocols: readonly [number, number];
   /** Source ports of a host: 1,000, or 63 as CSIT and RFC 9693 have it. */
   readonly portsOfHost: number;
@@ -71,7 +71,8 @@ export function writeFlow(
   { shape = MIXED, remotePort = 443, syn = false }: FlowOptions = {},
 ): void {
   const host = Math.floor(flow / shape.portsOfHost);
-  const protocol = shape.protocols[flow % 2]!;
+  // Even and odd ports of each protocol: parity is kept, and a NAT has half of its ports for either.
+  const protocol = shape.protocols[(flow >>> 1) % 2]!;
   packet.fill(0x5a, 28);
   packet.set([0x45, 0, packet.length >>> 8, packet.length & 255, 0x12, 0x34, 0x40, 0, 64, protocol, 0, 0]);
   packet.set([10, (host >>> 16) & 255, (host >>> 8) & 255, host & 255], 12);
@@ -167,29 +168,44 @@ export class Random {
 /** Packets in a stream: more than caches hold. */
 const STREAM_PACKETS = 1 << 20;
 
+/** The first packets of flows, a slot each, one flow after the other. */
+export function firstPackets(flows: number, shape: Shape): Uint8Array {
+  const stream = new Uint8Array(flows * SLOT_BYTES);
+  for (let flow = 0; flow < flows; flow++) {
+    const at = flow * SLOT_BYTES;
+    writeFlow(stream.subarray(at, at + PACKET_BYTES), flow, { shape, syn: true });
+  }
+  return stream;
+}
+
+/** Packets of random flows, of a random one of the `sources`. */
+export function shuffled(sources: readonly Templates[]): Uint8Array {
+  const random = new Random();
+  const stream = new Float64Array((STREAM_PACKETS * SLOT_BYTES) / 8);
+  const words = sources.map(({ bytes }) => new Float64Array(bytes.buffer));
+  const step = SLOT_BYTES / 8;
+  for (let i = 0; i < STREAM_PACKETS; i++) {
+    const source = random.below(sources.length);
+    const from = random.below(sources[source]!.flows) * step;
+    for (let w = 0; w < step; w++) stream[i * step + w] = words[source]![from + w]!;
+  }
+  return new Uint8Array(stream.buffer);
+}
+
 /**
- * Batch after batch of 64-byte packets of random flows, of a random one of the `sources`. The stream is laid out
- * beforehand: filling a batch is one copy from memory that is read in order, and leaves no cache misses behind.
+ * Batch after batch of a stream of 64-byte packets, over and over. As it is laid out beforehand, filling a batch is one
+ * copy from memory that is read in order, and leaves no cache misses behind.
  */
 export class Replay {
   readonly #slots: Uint8Array;
   readonly #stream: Uint8Array;
   #at = 0;
 
-  constructor(batch: PacketBatch, sources: readonly Templates[]) {
+  constructor(batch: PacketBatch, stream: Uint8Array) {
     layOut(batch, SLOT_BYTES);
     batch.count = batch.slots;
     this.#slots = batch.bytes.subarray(0, batch.slots * SLOT_BYTES);
-    const random = new Random();
-    const stream = new Float64Array((STREAM_PACKETS * SLOT_BYTES) / 8);
-    const words = sources.map(({ bytes }) => new Float64Array(bytes.buffer));
-    const step = SLOT_BYTES / 8;
-    for (let i = 0; i < STREAM_PACKETS; i++) {
-      const source = random.below(sources.length);
-      const from = random.below(sources[source]!.flows) * step;
-      for (let w = 0; w < step; w++) stream[i * step + w] = words[source]![from + w]!;
-    }
-    this.#stream = new Uint8Array(stream.buffer);
+    this.#stream = stream;
   }
 
   /** Fills the batch with the next packets. */

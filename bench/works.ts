@@ -4,6 +4,7 @@ import { JavaScriptNat } from "./javascript-nat.js";
 import {
   configFor,
   establish,
+  firstPackets,
   ICMP,
   IMIX,
   layOut,
@@ -14,6 +15,7 @@ import {
   type Shape,
   SLOT_BYTES,
   sealHeader,
+  shuffled,
   TCP,
   UDP,
   writeFlow,
@@ -75,10 +77,7 @@ function established(
       const nat = new Nat(configFor(sessions, shape), { seed: 1 });
       const templates = establish(nat, sessions, shape);
       const batch = batchOf(nat, slots);
-      const replay = new Replay(
-        batch,
-        sides.map((side) => templates[side]),
-      );
+      const replay = new Replay(batch, shuffled(sides.map((side) => templates[side])));
       const other = javascript ? new JavaScriptNat(templates) : undefined;
       return {
         fill: () => replay.fill(),
@@ -105,14 +104,11 @@ function fresh(name: string, filled: number): Work {
       const timeouts = { udp: seconds, tcpOpening: seconds };
       const nat = new Nat({ ...configFor(sessions * 1.02, shape), timeouts }, { seed: 1 });
       const batch = batchOf(nat, slots);
-      let flow = 0;
+      // When a flow comes again, its session has ended.
+      const replay = new Replay(batch, firstPackets(Math.ceil((1.5 * sessions) / slots) * slots, shape));
       let now = 0;
       const fill = () => {
-        for (let i = 0; i < slots; i++) {
-          const at = i * SLOT_BYTES;
-          writeFlow(batch.bytes.subarray(at, at + PACKET_BYTES), flow, { shape, syn: true });
-          flow = (flow + 1) % (8 * sessions);
-        }
+        replay.fill();
         now += (seconds * 1000 * slots) / sessions;
       };
       const call = () => void nat.translateBatch(batch, now);
@@ -197,7 +193,7 @@ const hairpin: Work = {
       sealHeader(packet);
     }
     const batch = batchOf(nat, slots);
-    const replay = new Replay(batch, [out]);
+    const replay = new Replay(batch, shuffled([out]));
     return {
       fill: () => replay.fill(),
       call: () => void nat.translateBatch(batch, NOW),

@@ -34,7 +34,7 @@ struct Random {
 /// Which packets a work sends.
 struct Work {
   const char* name;
-  uint8_t protocols[2];  // of every other flow
+  uint8_t protocols[2];
   bool outbound, inbound;
 };
 constexpr Work kWorks[] = {
@@ -46,13 +46,18 @@ constexpr Work kWorks[] = {
     {"new", {kUdp, kTcp}, true, false},
 };
 
+/// The share of the ports in use; that of one protocol alone is twice this.
+double filledBy(const Work& work) {
+  return work.protocols[0] == work.protocols[1] ? 1.0 / 3 : 2.0 / 3;
+}
+
 class Bench {
  public:
   Bench(const Work& work, uint32_t flows, uint32_t batch)
       : work_(work),
         flows_(flows),
         batch_(batch),
-        nat_(Translator::create(configFor(flows, 1.0 / 3), {1, 2})),
+        nat_(Translator::create(configFor(flows, filledBy(work)), {1, 2})),
         descriptors_(batch),
         bytes_(size_t{batch} * kSlotBytes) {
     if (nat_ == nullptr) fail("the system refused the memory");
@@ -73,7 +78,7 @@ class Bench {
         uint8_t* slot = &bytes_[size_t{i} * kSlotBytes];
         if (isNew) {
           const uint32_t number = made_++;
-          write(slot, flowOf(number % (10 * flows_), work_.protocols[number & 1]), kSyn);
+          write(slot, flowOf(number % (10 * flows_), work_.protocols), kSyn);
           continue;
         }
         std::memcpy(slot, &stream_[at_ * kSlotBytes], kPacketBytes);
@@ -95,10 +100,9 @@ class Bench {
     std::vector<uint8_t> packets[2];
     for (auto& side : packets) side.resize(size_t{flows_} * kSlotBytes);
     for (uint32_t flow = 0; flow < flows_; flow++) {
-      const uint8_t protocol = work_.protocols[flow & 1];
       uint8_t* out = &packets[0][size_t{flow} * kSlotBytes];
       uint8_t* in = &packets[1][size_t{flow} * kSlotBytes];
-      write(out, flowOf(flow, protocol));
+      write(out, flowOf(flow, work_.protocols));
       std::memcpy(in, out, kPacketBytes);
       pass(in);
       turn(in);

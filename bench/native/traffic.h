@@ -21,8 +21,10 @@ struct Flow {
   uint16_t insidePort, remotePort;  // network order
 };
 
-inline Flow flowOf(uint32_t number, uint8_t protocol) {
+/// Two flows of one protocol and two of the other, so that both have even and odd ports.
+inline Flow flowOf(uint32_t number, const uint8_t (&protocols)[2]) {
   const uint32_t host = number / 1000;
+  const uint8_t protocol = protocols[number >> 1 & 1];
   return {protocol, address(10, host >> 16 & 255, host >> 8 & 255, host & 255),
           address(198, 51, 100, number % 250), swap16(static_cast<uint16_t>(2000 + number % 1000)),
           protocol == kIcmp ? uint16_t{0} : swap16(443)};
@@ -97,6 +99,8 @@ inline Config configFor(uint32_t flows, double filled) {
   constexpr uint64_t kSecond = 1'000'000'000;
   for (uint64_t& timeout : config.profiles[0].timeouts) timeout = 300 * kSecond;
   config.profiles[0].timeouts[static_cast<uint32_t>(Timeout::Explicit)] = 0;
+  config.holdDown = 120 * kSecond;
+  config.holdDownPorts = 8192;
   config.fragmentLimit = 4096;
   config.fragmentTimeout = 2 * kSecond;
   config.sessionLimit = 1u << 23;
