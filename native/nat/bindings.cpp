@@ -120,11 +120,6 @@ bool Bindings::findPermanent(const Key& key, PublicEndpoint& out) const {
 
 // The two indexes: what finds a binding outbound, and inbound where endpoints are shared.
 
-uint64_t Bindings::mappingHash(const Key& key, Behaviour mapping) const {
-  const uint64_t remote = mapping == Behaviour::AddressDependent ? uint64_t{key.remote()} << 8 : 0;
-  return hash128(key.inside() | uint64_t{key.insidePort()} << 32, key.protocol() | remote,
-                 sessions_.hashKey());
-}
 uint64_t Bindings::mappingHash(uint32_t slot) const {
   const Session& s = sessions_[slot];
   const Key key = Key::of(s);
@@ -440,7 +435,7 @@ bool Bindings::begin(uint32_t slot, uint32_t host) {
   const bool sharing = shares(key, policy);
   if (sharing &&
       !shared_.insert(sharedHash(slot), slot, [this](uint32_t at) { return sharedHash(at); })) {
-    if (keyed) mappings_.erase(mappingHash(slot), slot);
+    if (keyed) mappings_.erase(mappingHash(key, mapping), slot);
     return false;
   }
   if (!choosesPort(key)) return true;
@@ -485,9 +480,10 @@ void Bindings::end(uint32_t slot, uint32_t host, uint32_t next) {
   const Policy& policy = policyOf(s);
   const PublicEndpoint e = endpointOf(s);
   const uint32_t space = portSpace(s.protocol);
-  const bool keyed = mappingOf(key, policy) != Behaviour::AddressAndPortDependent;
+  const Behaviour mapping = mappingOf(key, policy);
+  const bool keyed = mapping != Behaviour::AddressAndPortDependent;
   const bool sharing = shares(key, policy);
-  if (keyed) mappings_.erase(mappingHash(slot), slot);
+  if (keyed) mappings_.erase(mappingHash(key, mapping), slot);
   if (sharing) shared_.erase(sharedHash(slot), slot);
   if (next != 0) {
     // There is room where the first one was.

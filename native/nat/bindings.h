@@ -218,7 +218,12 @@ class Bindings {
            s.publicPort == first.publicPort;
   }
 
-  uint64_t mappingHash(const Key& key, Behaviour mapping) const;
+  uint64_t mappingHash(const Key& key, Behaviour mapping) const {
+    const uint64_t remote =
+        mapping == Behaviour::AddressDependent ? uint64_t{key.remote()} << 8 : 0;
+    return hash128(key.inside() | uint64_t{key.insidePort()} << 32, key.protocol() | remote,
+                   sessions_.hashKey());
+  }
   uint64_t mappingHash(uint32_t slot) const;
   uint64_t sharedHash(const Arrival& arrival, Behaviour mapping) const;
   uint64_t sharedHash(uint32_t slot) const;

@@ -34,7 +34,7 @@ void PortPool::give(uint32_t space, PublicEndpoint e) {
     return;
   }
   RestingPorts& resting = resting_[numberOf(space, e.address)];
-  if (resting.count == most) set.add(resting.pop());
+  if (resting.count == most) rouse(set, resting);
   resting.push(e.port, now_);
 }
 

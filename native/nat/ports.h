@@ -177,7 +177,7 @@ class PortPool {
     PortSet& set = get(space, address);
     if (!rests(space)) return;
     RestingPorts& resting = resting_[numberOf(space, address)];
-    if (resting.count != 0) set.add(resting.pop());
+    if (resting.count != 0) rouse(set, resting);
   }
   /// Takes over what rests in another pool.
   void adoptResting(PortPool& old, uint32_t oldAddress, uint32_t address);
@@ -222,8 +222,13 @@ class PortPool {
   void wake(PortSet& set, RestingPorts& resting) const {
     while (resting.count != 0 &&
            now_ >= (uint64_t{resting.oldest().since} << 16) + config_.holdDown) {
-      set.add(resting.pop());
+      rouse(set, resting);
     }
+  }
+  /// Frees the port that has rested longest.
+  static void rouse(PortSet& set, RestingPorts& resting) {
+    set.add(resting.pop());
+    napt::prefetch(set.wordOf(static_cast<uint16_t>(resting.oldest().port)));
   }
   static void fill(PortSet& set, const PublicAddress& address);
   static int32_t search(PortSet& set, uint32_t low, uint32_t high, uint32_t parities, bool random,
