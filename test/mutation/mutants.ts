@@ -352,7 +352,7 @@ export const mutants: readonly Mutant[] = [
     ["a range may rest entirely", "std::min(config_.holdDownPorts, count / 8)", "config_.holdDownPorts"],
     ["small ranges rest", " || count < kSmall", ""],
     ["any number of ports rests", "std::min(config_.holdDownPorts, count / 8)", "count / 8"],
-    ["the longest at rest is not freed", "if (resting.count == most) set.add(resting.pop());", ""],
+    ["the longest at rest is not freed", "if (resting.count == most) rouse(set, resting);", ""],
     [
       "rest begins anew with a new config",
       "to.push(port, uint64_t{rest.since - 1} << 16)",
@@ -606,16 +606,20 @@ export const mutants: readonly Mutant[] = [
   ...group("timers", "nat/timers.h", [
     [
       "what lies far ahead is never handed down",
-      "(8 * level)) - 1)) != 0) continue;",
-      "(8 * level)) - 1)) != 0 || true) continue;",
+      "level.shift) - 1)) != 0) continue;",
+      "level.shift) - 1)) != 0 || true) continue;",
     ],
-    ["the next round begins a round late", "return (round + 1) <<", "return (round + 2) <<"],
+    [
+      "the next round begins a round late",
+      "return round + level.turn();",
+      "return round + 2 * level.turn();",
+    ],
     ["there is no budget", "if (budget == 0) return;", ""],
     ["what is overdue is filed in the past", "if (tick < tick_) tick = tick_;", ""],
     ["a moved deadline ends a session", "if (deadline <= now) {", "if (true) {"],
     ["the first of a slot can't be removed", "heads_[links.timerPrevious & ~kHead] = links.timerNext;", ""],
     ["a tick begins late", "return now >> kTickShift > tick_;", "return false;"],
-    ["a slot in use looks empty", "used_[level][slot / 64] |= uint64_t{1} << (slot % 64);", ""],
+    ["a slot in use looks empty", "used_[list / 64] |= uint64_t{1} << (list % 64);", ""],
   ]),
   ...group("timers", "nat/translator.h", [
     ["sessions live a moment longer", "deadlineOf(slot) > now_", "deadlineOf(slot) >= now_"],
@@ -631,8 +635,8 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "a shorter timeout is found late",
-      "if (timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)) restartTimer(slot);",
-      "",
+      "timeoutOf(s.profile, s.timeout) < timeoutOf(s.profile, before)",
+      "false",
     ],
     [
       "a session that is due is used",
@@ -713,8 +717,8 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "outsiders are told of limits",
-      "if (route.direction != Direction::Inbound) {\n      originate",
-      "{\n      originate",
+      "const bool fromInside = why.direction != Direction::Inbound && ",
+      "const bool fromInside = ",
     ],
     ["SYN-ACKs and RSTs wait for an answer", "(segment.flags & (kSyn | kAck | kRst)) == kSyn", "true"],
   ]),
@@ -864,7 +868,7 @@ export const mutants: readonly Mutant[] = [
     ],
     [
       "a partial checksum is updated as a whole one",
-      "if ((flags & kPartialChecksum) != 0) {",
+      "if ((lane.flags & kPartialChecksum) != 0) {",
       "if (false) {",
     ],
     [
@@ -882,6 +886,18 @@ export const mutants: readonly Mutant[] = [
     ["no TCP is counted", "    tcp_++;\n", ""],
     ["no ICMP is counted", "    icmp_++;\n", ""],
     ["it does not pay for the sweep", "  credited_ = forwarded;", "  nat_.sweepCredit_ = 0;"],
+    ["new flows from anywhere", "nat_.inside_.contains(load<uint32_t>(lane.p + kIpSource)) &&", ""],
+    ["new flows to the inside", "!nat_.inside_.contains(destination) && ", ""],
+    ["new flows to nowhere", " && !isUnroutable(destination)", ""],
+    ["exempt remotes are translated for", "nat_.exemptions_.empty() && (lane", "(lane"],
+    ["no ALG sees a connection begin", "(lane.protocol != kTcp || !nat_.hasAlgs())", "true"],
+    ["an old obstacle stands", "  nat_.obstacle_ = Reason::None;\n", ""],
+    ["a new flow is not accounted for", "nat_.account(lane.slot, segment, kOut, lane.total);", ""],
+    ["a new flow pays twice for the sweep", "  credited_++;\n", ""],
+    ["a refused flow is not counted", "    nat_.count(result, packet, parsed.protocol);\n", ""],
+    ["a refused flow is not answered", "    nat_.refuse(packet, parsed, segment, result, tag);\n", ""],
+    ["the new keep their identification", "isAtomic(p) ? 0 : renumber", "true ? 0 : renumber"],
+    ["what is beside the inspected begins", "(keyed_ >> number & 1) != 0 && mayBegin", "mayBegin"],
     [
       "what comes due within a batch lives until its end",
       "nat_.deadlineOf(lane.slot) <= now)",
