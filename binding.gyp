@@ -16,6 +16,11 @@
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
       "cflags_cc": ["-std=c++20", "-fno-exceptions", "-fno-rtti", "-Wno-cast-function-type"],
       "ldflags": ["-Wl,-s"],
+      "conditions": [
+        ["OS=='linux'", {
+          "sources": ["<!@(node -p \"require('./native/sources.json').linux.join(' ')\")"]
+        }]
+      ],
       "xcode_settings": {
         "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
         "GCC_ENABLE_CPP_EXCEPTIONS": "NO",

@@ -7,6 +7,7 @@ export type NatErrorCode =
   | "NAT_ERR_SHARD" // the worker thread of a shard has died
   | "NAT_ERR_MEMORY" // the system refused the memory that the tables need
   | "NAT_ERR_NATIVE" // the native addon can't be loaded, or is of another version
+  | "NAT_ERR_GATEWAY" // an interface that the gateway can't use, or a change that needs a restart
   | "NAT_ERR_CAPTURE" // a capture file that can't be read, or is damaged
   | "NAT_ERR_OUTPUT"; // an output that can't be written
 

@@ -12,6 +12,9 @@ export type {
   RemoteFilter,
 } from "./explicit-mappings.js";
 export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappings.js";
+export type { GatewayConfig, GatewayNetworks, Network, ResolvedGatewayConfig } from "./gateway/config.js";
+export { Gateway } from "./gateway/gateway.js";
+export type { GatewayStats, PortStats } from "./gateway/stats.js";
 export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";
 export type { BatchOptions } from "./packet-batch.js";
@@ -22,6 +25,7 @@ export {
   HAIRPINNED,
   PARTIAL_CHECKSUM,
   PacketBatch,
+  SEGMENTED,
 } from "./packet-batch.js";
 export type { PcpServerOptions } from "./pcp/server.js";
 export { PCP_CLIENT_PORT, PCP_PORT, PcpServer } from "./pcp/server.js";

@@ -69,6 +69,9 @@ export interface PortBlockEvent {
   readonly ports: string;
 }
 
+/** @internal A Nat's engine, for the gateway's thread. */
+export let engineOf: (nat: Nat) => Engine;
+
 const KINDS = ["fragment", "icmp", "discarded"] as const;
 const NO_OPTIONS: TranslateOptions = {};
 
@@ -91,6 +94,10 @@ export class Nat {
   /** Whose batches are its own. */
   readonly #key = {};
   #config: ResolvedNatConfig;
+
+  static {
+    engineOf = (nat) => nat.#engine;
+  }
 
   /**
    * @throws ConfigError when the config is not right

@@ -135,8 +135,49 @@ export interface Engine {
   close(): void;
 }
 
+/** One of a gateway's networks: its interface, and addresses as numbers in host order. */
+export interface NativeNetwork {
+  interface: string;
+  /** The gateway's own address, unless it is one of the NAT's public ones; then 0. */
+  local: number;
+  network: number;
+  mask: number;
+  /** 0: none. */
+  router: number;
+}
+
+/** Sides of a gateway. */
+export const INSIDE = 0;
+export const OUTSIDE = 1;
+export type NativeSide = typeof INSIDE | typeof OUTSIDE;
+
+/** A frame that the gateway's thread does not handle: side, only its next hop is missing, bytes, offload header. */
+export type NativePunt = [side: NativeSide, unresolved: boolean, frame: Buffer, offload: Buffer];
+
+/** A gateway's thread between two ports (native/addon/gateway_handle.h). */
+export interface NativeGateway {
+  start(): void;
+  stop(): void;
+  describe(side: NativeSide): [mac: Buffer, mtu: number];
+  setNeighbour(side: NativeSide, address: number, mac: Uint8Array): void;
+  forgetNeighbour(side: NativeSide, address: number): void;
+  /** Sends a frame; false when the port did not take it. */
+  inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array): boolean;
+  takePunts(): NativePunt[];
+  /** Eight of the inside port, eight of the outside port, four of the gateway. */
+  readCounters(): number[];
+}
+
 interface Addon {
   Engine: new (config: CompiledConfig, seed: BigUint64Array) => Engine;
+  /** Only on Linux. */
+  Gateway?: new (
+    engine: Engine,
+    now: number,
+    inside: NativeNetwork,
+    outside: NativeNetwork,
+    onPunt: () => void,
+  ) => NativeGateway;
   layout: {
     verdicts: string[];
     directions: string[];

@@ -32,6 +32,8 @@ export const FROM_OUTSIDE = 2;
  * come from a public endpoint of one's own.
  */
 export const HAIRPINNED = 4;
+/** Descriptor flag: the packet is cut into segments when it leaves (TSO, USO), so no `mtu` applies to all of it. */
+export const SEGMENTED = 8;
 
 const HEADER_WORDS = LAYOUT.headerBytes / 4;
 const MAGIC = 0;

@@ -1,5 +1,8 @@
 // The addon: the Engine class, and the tables that TypeScript must agree with.
 #include "addon/engine.h"
+#ifdef __linux__
+#include "addon/gateway_handle.h"
+#endif
 
 namespace napt {
 
@@ -12,6 +15,9 @@ static Napi::Array names(Napi::Env env, const char* const (&list)[N]) {
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["Engine"] = Engine::define(env);
+#ifdef __linux__
+  exports["Gateway"] = GatewayHandle::define(env);
+#endif
   Napi::Object layout = Napi::Object::New(env);
   layout["verdicts"] = names(env, kVerdictNames);
   layout["directions"] = names(env, kDirectionNames);

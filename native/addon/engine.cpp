@@ -45,19 +45,24 @@ uint32_t optional(napi_env env, size_t count, napi_value* arguments, size_t at) 
 }  // namespace
 
 Napi::Function Engine::define(Napi::Env env) {
-  return DefineClass(
-      env, "Engine",
-      {InstanceMethod<&Engine::createBatch>("createBatch"),
-       InstanceMethod<&Engine::pending>("pending"), InstanceMethod<&Engine::take>("take"),
-       InstanceMethod<&Engine::takeBlocks>("takeBlocks"), InstanceMethod<&Engine::flush>("flush"),
-       InstanceMethod<&Engine::sweep>("sweep"), InstanceMethod<&Engine::read>("read"),
-       InstanceMethod<&Engine::find>("find"), InstanceMethod<&Engine::remove>("remove"),
-       InstanceMethod<&Engine::map>("map"), InstanceMethod<&Engine::keep>("keep"),
-       InstanceMethod<&Engine::unmap>("unmap"), InstanceMethod<&Engine::findMapping>("findMapping"),
-       InstanceMethod<&Engine::publicAddressOf>("publicAddressOf"),
-       InstanceMethod<&Engine::readStats>("readStats"),
-       InstanceMethod<&Engine::reconfigure>("reconfigure"),
-       InstanceMethod<&Engine::close>("close")});
+  return DefineClass(env, "Engine",
+                     {InstanceMethod<&Engine::inTurn<&Engine::createBatch>>("createBatch"),
+                      InstanceMethod<&Engine::inTurn<&Engine::pending>>("pending"),
+                      InstanceMethod<&Engine::inTurn<&Engine::take>>("take"),
+                      InstanceMethod<&Engine::inTurn<&Engine::takeBlocks>>("takeBlocks"),
+                      InstanceMethod<&Engine::inTurn<&Engine::flush>>("flush"),
+                      InstanceMethod<&Engine::inTurn<&Engine::sweep>>("sweep"),
+                      InstanceMethod<&Engine::inTurn<&Engine::read>>("read"),
+                      InstanceMethod<&Engine::inTurn<&Engine::find>>("find"),
+                      InstanceMethod<&Engine::inTurn<&Engine::remove>>("remove"),
+                      InstanceMethod<&Engine::inTurn<&Engine::map>>("map"),
+                      InstanceMethod<&Engine::inTurn<&Engine::keep>>("keep"),
+                      InstanceMethod<&Engine::inTurn<&Engine::unmap>>("unmap"),
+                      InstanceMethod<&Engine::inTurn<&Engine::findMapping>>("findMapping"),
+                      InstanceMethod<&Engine::inTurn<&Engine::publicAddressOf>>("publicAddressOf"),
+                      InstanceMethod<&Engine::inTurn<&Engine::readStats>>("readStats"),
+                      InstanceMethod<&Engine::inTurn<&Engine::reconfigure>>("reconfigure"),
+                      InstanceMethod<&Engine::inTurn<&Engine::close>>("close")});
 }
 
 /// new Engine(compiledConfig, seed: BigUint64Array of 2)
@@ -83,6 +88,20 @@ Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) 
   };
   attach("translate", &Engine::translate);
   attach("translateBatch", &Engine::translateBatch);
+}
+
+Engine::~Engine() {
+  // A thread that shares the translator finds none from here on.
+  const Turn own = turn();
+  if (shared_ != nullptr) shared_->nat = nullptr;
+}
+
+std::shared_ptr<SharedTranslator> Engine::share() {
+  if (shared_ == nullptr) {
+    shared_ = std::make_shared<SharedTranslator>();
+    shared_->nat = nat_.get();
+  }
+  return shared_;
 }
 
 bool Engine::isOpen(Napi::Env env) const {
@@ -124,6 +143,7 @@ napi_value Engine::translate(napi_env env, napi_callback_info info) {
   const uint32_t wire = optional(env, count, arguments, 2);
   const uint32_t flags = optional(env, count, arguments, 3);
   const PacketView packet = viewOf(static_cast<uint8_t*>(data), size, wire, flags);
+  const Turn own = engine.turn();
   const Result result =
       engine.nat_->translate(packet, optional(env, count, arguments, 4), engine.toTime(now));
   return toNumber(env, result.packed());
@@ -148,6 +168,7 @@ napi_value Engine::translateBatch(napi_env env, napi_callback_info info) {
   // The shared header may change under us: read once, and never believe more than there is.
   const uint32_t wanted = *static_cast<const volatile uint32_t*>(&batch.header->count);
   const uint32_t packets = wanted < batch.slots ? wanted : batch.slots;
+  const Turn own = engine.turn();
   engine.nat_->translateBatch(batch.descriptors, packets, batch.bytes, batch.length,
                               engine.toTime(now));
   return toNumber(env, engine.nat_->pending());
@@ -409,10 +430,12 @@ Napi::Value Engine::reconfigure(const Napi::CallbackInfo& info) {
   }
   next->adopt(*nat_);
   nat_ = std::move(next);
+  if (shared_ != nullptr) shared_->nat = nat_.get();
   return env.Undefined();
 }
 
 Napi::Value Engine::close(const Napi::CallbackInfo& info) {
+  if (shared_ != nullptr) shared_->nat = nullptr;
   nat_.reset();
   return info.Env().Undefined();
 }

@@ -9,7 +9,7 @@
 
 #include <memory>
 
-#include "nat/translator.h"
+#include "gateway/shared_translator.h"
 
 namespace napt {
 
@@ -18,8 +18,24 @@ class Engine : public Napi::ObjectWrap<Engine> {
   static Napi::Function define(Napi::Env env);
 
   explicit Engine(const Napi::CallbackInfo& info);
+  ~Engine() override;
+
+  /// The translator for a thread beside JavaScript's, which from now on takes turns with it.
+  std::shared_ptr<SharedTranslator> share();
+  /// Milliseconds of the caller's clock to nanoseconds since the first time that it told.
+  uint64_t toTime(double ms);
 
  private:
+  /// Waits for the engine's turn, where it is shared.
+  using Turn = std::unique_lock<std::mutex>;
+  Turn turn() const { return shared_ == nullptr ? Turn() : Turn(shared_->mutex); }
+  /// A method in its turn.
+  template <Napi::Value (Engine::*Method)(const Napi::CallbackInfo&)>
+  Napi::Value inTurn(const Napi::CallbackInfo& info) {
+    const Turn own = turn();
+    return (this->*Method)(info);
+  }
+
   struct Batch;
   /// The batches of an engine by their numbers; null once nobody can use one.
   using Batches = std::vector<Batch*>;
@@ -61,12 +77,11 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value answer(Napi::Env env, const Granted& granted) const;
   void writeRow(uint32_t slot, double* row) const;
 
-  /// Milliseconds of the caller's clock to nanoseconds since the first time that it told.
-  uint64_t toTime(double ms);
   double toMs(uint64_t time) const { return epoch_ + static_cast<double>(time) / 1e6; }
 
   Seed seed_{};
   std::unique_ptr<Translator> nat_;
+  std::shared_ptr<SharedTranslator> shared_;  // null until somebody else needs it
   std::shared_ptr<Batches> batches_ = std::make_shared<Batches>();
   double epoch_ = 0;
   bool started_ = false;

@@ -31,6 +31,7 @@ enum DescriptorFlag : uint32_t {
   kPartialChecksum = 1,
   kFromOutside = 2,       // came in on the outside: an inside source is spoofed (RFC 2827)
   kHairpinnedPacket = 4,  // a sibling has done its outbound half (siblings.h)
+  kSegmented = 8,         // it is cut into segments when it leaves: no MTU applies to all of it
 };
 
 /// A packet as a descriptor's fields tell of it.
@@ -40,12 +41,13 @@ inline PacketView viewOf(uint8_t* data, uint32_t length, uint32_t wire, uint32_t
           wire > length ? wire : length,
           (flags & kPartialChecksum) != 0,
           (flags & kFromOutside) != 0,
-          (flags & kHairpinnedPacket) != 0};
+          (flags & kHairpinnedPacket) != 0,
+          (flags & kSegmented) != 0};
 }
 /// The other way round.
 inline uint32_t flagsOf(const PacketView& packet) {
   return (packet.partial ? kPartialChecksum : 0u) | (packet.fromOutside ? kFromOutside : 0u) |
-         (packet.hairpinned ? kHairpinnedPacket : 0u);
+         (packet.hairpinned ? kHairpinnedPacket : 0u) | (packet.segmented ? kSegmented : 0u);
 }
 
 }  // namespace napt

@@ -5,8 +5,9 @@
 // its sender told the MTU (RFC 1191, section 4). Such a packet makes and refreshes no session; but
 // it is looked up, so that what would be refused anyway is refused for that reason, unanswered.
 //
-// Passed packets are left alone, and so are those whose total length is 0: segmentation offload
-// cuts them later. What a capture has cut off can't be split, so such a packet stays in one piece.
+// Passed packets are left alone, and so are those that segmentation offload cuts later, or whose
+// total length is 0 for it. What a capture has cut off can't be split, so such a packet stays in
+// one piece.
 #include "nat/translator.h"
 #include "packet/fragment.h"
 
@@ -14,6 +15,7 @@ namespace napt {
 
 /// The MTU that a packet exceeds, or 0.
 uint32_t Translator::exceededMtu(const PacketView& packet, bool toInside) const {
+  if (packet.segmented) return 0;
   const uint32_t given = toInside ? config_.insideMtu : config_.outsideMtu;
   const uint32_t mtu = std::max(given, kLeastMtu);
   return given != 0 && load16be(packet.data + kIpTotal) > mtu ? mtu : 0;

@@ -142,6 +142,7 @@ struct PacketView {
   bool partial;              // its transport checksum is partial
   bool fromOutside = false;  // it came in on the outside, for certain
   bool hairpinned = false;   // from an own public endpoint, and rightly so
+  bool segmented = false;    // to be cut into segments later, so that no MTU applies to all of it
 };
 
 enum class Kind : uint8_t {

@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { NatError } from "../errors.js";
 import { registerConfig } from "./config.js";
 import { registerDemo } from "./demo.js";
+import { registerGateway } from "./gateway.js";
 import { registerTranslate } from "./translate.js";
 import { registerWho } from "./who.js";
 
@@ -25,6 +26,7 @@ export function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "napt: ")) });
   registerTranslate(program);
+  registerGateway(program);
   registerConfig(program);
   registerWho(program);
   registerDemo(program);
@@ -36,6 +38,7 @@ Exit status: 0 done, 1 input or output failed, 2 wrong usage or config.
 Examples:
   napt demo                                         see what it does, in ten seconds
   napt translate lan.pcap -o wan.pcap --inside 192.168.226.0/24 --outside 203.0.113.1
+  napt gateway --config gateway.yaml                a live NAT between two interfaces
   napt config nat.yaml                              check a config
   napt who 203.0.113.1:40000 --config nat.yaml      whose port it is`,
   );

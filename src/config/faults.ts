@@ -10,16 +10,20 @@ export interface Fault {
 }
 
 /** The faults behind an issue; a list, as one issue may be about several unknown keys. */
-export function* faultsOf(issue: z.core.$ZodIssue, at: readonly PropertyKey[] = []): Iterable<Fault> {
+export function* faultsOf(
+  issue: z.core.$ZodIssue,
+  at: readonly PropertyKey[] = [],
+  schema: () => JsonSchema = natSchema,
+): Iterable<Fault> {
   const path = [...at, ...issue.path];
   if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(path);
+    const known = knownKeys(path, schema());
     for (const key of issue.keys) yield { path: [...path, key], message: unknownKey(key, known) };
   } else if (issue.code === "invalid_union") {
     // Of the alternatives, the one that had the right type is what was meant; its faults say more.
     const meant = issue.errors.find(([first]) => first?.code !== "invalid_type" || first.path.length > 0);
     if (meant === undefined) yield { path, message: issue.message };
-    else for (const inner of meant) yield* faultsOf(inner, path);
+    else for (const inner of meant) yield* faultsOf(inner, path, schema);
   } else {
     yield { path, message: issue.message };
   }
@@ -30,11 +34,15 @@ function unknownKey(key: string, known: readonly string[]): string {
   return near === null ? `unknown key; known are ${known.join(", ")}` : `unknown key; did you mean ${near}?`;
 }
 
-let schema: JsonSchema | undefined; // made at the first unknown key, as most configs have none
+let made: JsonSchema | undefined; // at the first unknown key, as most configs have none
+
+function natSchema(): JsonSchema {
+  made ??= configJsonSchema();
+  return made;
+}
 
 /** The keys that the object at `path` can have. */
-function knownKeys(path: readonly PropertyKey[]): string[] {
-  schema ??= configJsonSchema();
+function knownKeys(path: readonly PropertyKey[], schema: JsonSchema): string[] {
   let node: JsonSchema | undefined = schema;
   for (const step of path) {
     node = typeof step === "number" ? node?.items : node?.properties?.[String(step)];

@@ -1,6 +1,6 @@
 // The two doors for a config: an object by `parseConfig`, a file by `loadConfigFile`.
 import { closeSync, openSync, readSync } from "node:fs";
-import { ConfigError } from "../errors.js";
+import { ConfigError, type ConfigIssue } from "../errors.js";
 import { crossCheck, type SoundKeys } from "./cross-checks.js";
 import { type ConfigSource, type LoadedConfig, parseConfigText } from "./document.js";
 import { type Fault, faultsOf } from "./faults.js";
@@ -25,7 +25,7 @@ const MOST_FAULTS = 100;
  * @throws ConfigError with every fault found
  */
 export function parseConfig(value: unknown, source: string | ConfigSource = "config"): ResolvedNatConfig {
-  const origin = typeof source === "string" ? { name: source, lineOf: () => null } : source;
+  const origin = originOf(source);
   const endless = endlessLists(value);
   if (endless.length > 0) throw configError(endless, origin);
   const given = withPreset(value);
@@ -50,14 +50,24 @@ export function loadConfigFile(path: string): LoadedConfig {
   return parseConfigText(bytes, path);
 }
 
+/** A source that may be just a name. */
+export function originOf(source: string | ConfigSource): ConfigSource {
+  return typeof source === "string" ? { name: source, lineOf: () => null } : source;
+}
+
 function configError(faults: readonly Fault[], origin: ConfigSource): ConfigError {
+  return new ConfigError(issuesOf(faults, origin), origin.name);
+}
+
+/** Faults as a {@link ConfigError} tells them, with their lines where a source knows them. */
+export function issuesOf(faults: readonly Fault[], origin: ConfigSource): ConfigIssue[] {
   const issues = faults.slice(0, MOST_FAULTS).map(({ path, message }) => {
     const line = origin.lineOf(path);
     return { path: showPath(path), message: line === null ? message : `${message} (line ${line})` };
   });
   const more = faults.length - issues.length;
   if (more > 0) issues.push({ path: "", message: `and ${more} more faults` });
-  return new ConfigError(issues, origin.name);
+  return issues;
 }
 
 /** Lists too long to look at entry by entry, at any level; an array may claim four thousand million. */

@@ -1,0 +1,242 @@
+#include "gateway/gateway.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <ctime>
+
+#include "nat/batch.h"
+
+namespace napt {
+
+namespace {
+constexpr uint64_t kMillisecond = 1'000'000;
+/// How often expiry is looked after when traffic does not.
+constexpr uint64_t kTidyEvery = 100 * kMillisecond;
+
+GatewaySide otherOf(GatewaySide side) { return side == kInside ? kOutside : kInside; }
+
+uint32_t destinationOf(const Frame& frame) {
+  return load<uint32_t>(frame.data + kEthernetHeader + kIpDestination);
+}
+
+/// Whether a frame is cut into segments when it leaves: then no MTU applies to it as a whole.
+bool isSegmented(const Frame& frame) { return frame.offload.gsoType != 0; }
+}  // namespace
+
+Gateway::Gateway(std::shared_ptr<SharedTranslator> shared, uint64_t clock, Joined inside,
+                 Joined outside, std::function<void()> onPunt)
+    : shared_(std::move(shared)),
+      clock_(clock),
+      sides_{std::move(inside), std::move(outside)},
+      onPunt_(std::move(onPunt)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Gateway::~Gateway() {
+  stop();
+  if (wake_ >= 0) close(wake_);
+}
+
+void Gateway::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Gateway::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  eventfd_write(wake_, 1);
+  thread_.join();
+}
+
+uint64_t Gateway::now() const {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1000 * kMillisecond +
+         static_cast<uint64_t>(time.tv_nsec) - clock_;
+}
+
+void Gateway::run() {
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    const uint32_t done = pump(kInside) + pump(kOutside);
+    if (now() - tidied_ >= kTidyEvery) tidy();
+    if (done == 0) waitForFrames();
+  }
+}
+
+void Gateway::waitForFrames() {
+  pollfd waits[] = {{sides_[kInside].port->descriptor(), POLLIN, 0},
+                    {sides_[kOutside].port->descriptor(), POLLIN, 0},
+                    {wake_, POLLIN, 0}};
+  poll(waits, 3, static_cast<int>(kTidyEvery / kMillisecond));
+  for (const GatewaySide side : {kInside, kOutside}) {
+    if ((waits[side].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0) continue;
+    sides_[side].port->recover();
+    // What stays broken must not keep a core busy.
+    timespec pause{0, 10 * kMillisecond};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+/// Handles a burst that came in on a side; how many frames it had.
+uint32_t Gateway::pump(GatewaySide from) {
+  Port& port = *sides_[from].port;
+  Frame received[kBurst];
+  const uint32_t all = port.receive(received, kBurst);
+  if (all == 0) return 0;
+  count_ = 0;
+  for (uint32_t i = 0; i < all; i++) {
+    if (admit(from, received[i])) frames_[count_++] = received[i];
+  }
+  if (count_ != 0) {
+    translate(from);
+    dispatch(from);
+  }
+  sides_[otherOf(from)].port->flush();
+  port.flush();
+  emitted_.clear();
+  port.release();
+  return all;
+}
+
+/// Whether a frame has a packet for the translator.
+bool Gateway::admit(GatewaySide from, const Frame& frame) {
+  const Network& network = sides_[from].network;
+  const bool whole = frame.length >= kEthernetHeader;
+  const uint16_t type = whole ? load16be(frame.data + kEtherType) : uint16_t{0};
+  const bool ours = whole && isFor(frame.data, network.mac);
+  if (type == kEtherArp && (ours || isGroup(frame.data))) {
+    punt(from, false, frame);
+    return false;
+  }
+  if (type != kEtherIpv4 || frame.length < kEthernetHeader + kIpHeader) {
+    counters_.foreign.add(1);
+    return false;
+  }
+  const uint32_t destination = destinationOf(frame);
+  const bool local = ours && destination == network.local && destination != 0;
+  const bool toAll = isGroup(frame.data) && destination == 0xffffffff;
+  if (local || toAll) {
+    punt(from, false, frame);
+    return false;
+  }
+  if (!ours) counters_.foreign.add(1);
+  return ours;
+}
+
+void Gateway::translate(GatewaySide from) {
+  Port& port = *sides_[from].port;
+  for (uint32_t i = 0; i < count_; i++) {
+    const Frame& frame = frames_[i];
+    const bool partial = (frame.offload.flags & Offload::kNeedsChecksum) != 0;
+    Descriptor& d = descriptors_[i];
+    d = {};
+    d.offset = static_cast<uint32_t>(frame.data + kEthernetHeader - port.memory());
+    d.length = frame.length - kEthernetHeader;
+    d.flags = (partial ? kPartialChecksum : 0u) | (isSegmented(frame) ? kSegmented : 0u) |
+              (from == kOutside ? kFromOutside : 0u);
+  }
+  const std::lock_guard lock(shared_->mutex);
+  if (shared_->nat == nullptr) {
+    count_ = 0;
+    return;
+  }
+  Translator& nat = *shared_->nat;
+  nat.translateBatch(descriptors_, count_, port.memory(), port.memorySize(), now());
+  if (nat.pending() != 0) collect(nat);
+}
+
+/// Takes what the translator puts out itself: fragments, errors of its own.
+void Gateway::collect(Translator& nat) {
+  nat.take([this](const StoredPacket& packet, const uint8_t* bytes) {
+    if (packet.origin == Origin::Discarded) return;
+    Emitted& emitted = emitted_.emplace_back();
+    emitted.to = packet.toInside ? kInside : kOutside;
+    emitted.frame.resize(kEthernetHeader + packet.length);
+    store16be(emitted.frame.data() + kEtherType, kEtherIpv4);
+    std::memcpy(emitted.frame.data() + kEthernetHeader, bytes, packet.length);
+  });
+}
+
+void Gateway::dispatch(GatewaySide from) {
+  const std::lock_guard lock(neighboursMutex_);
+  for (uint32_t i = 0; i < count_; i++) {
+    const uint32_t verdict = descriptors_[i].verdict;
+    const auto kind = static_cast<Verdict>(verdict & 0xff);
+    const auto direction = static_cast<Direction>(verdict >> 8 & 0xff);
+    if (kind != Verdict::Forwarded && kind != Verdict::Passed) continue;
+    if (direction == Direction::None) continue;  // passed within the network that it came from
+    transmit(direction == Direction::Outbound ? kOutside : kInside, frames_[i]);
+  }
+  for (Emitted& emitted : emitted_) {
+    transmit(emitted.to,
+             {emitted.frame.data(), static_cast<uint32_t>(emitted.frame.size()), Offload{}});
+  }
+}
+
+/// Sends a translated packet to its next hop.
+void Gateway::transmit(GatewaySide to, const Frame& frame) {
+  const Network& network = sides_[to].network;
+  const uint32_t hop = network.nextHop(destinationOf(frame));
+  if (hop == 0) {
+    counters_.unroutable.add(1);
+    return;
+  }
+  const Mac* mac = neighbours_[to].find(hop);
+  if (mac == nullptr) {
+    punt(to, true, frame);
+    return;
+  }
+  address(frame.data, *mac, network.mac);
+  sides_[to].port->send(frame);
+}
+
+/// Ends what is due where no traffic pays for it, and sends what time has brought out.
+void Gateway::tidy() {
+  constexpr uint32_t kBudget = 4096;
+  tidied_ = now();
+  count_ = 0;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (shared_->nat == nullptr) return;
+    shared_->nat->sweep(tidied_, kBudget);
+    if (shared_->nat->pending() != 0) collect(*shared_->nat);
+  }
+  if (emitted_.empty()) return;
+  dispatch(kInside);
+  for (Joined& side : sides_) side.port->flush();
+  emitted_.clear();
+}
+
+void Gateway::punt(GatewaySide side, bool unresolved, const Frame& frame) {
+  constexpr size_t kMost = 512;
+  bool first = false;
+  {
+    const std::lock_guard lock(puntsMutex_);
+    if (punts_.size() >= kMost) {
+      counters_.puntsLost.add(1);
+      return;
+    }
+    first = punts_.empty();
+    punts_.push_back({side, unresolved, frame.offload, {frame.data, frame.data + frame.length}});
+  }
+  counters_.punted.add(1);
+  if (first) onPunt_();
+}
+
+std::vector<Punt> Gateway::takePunts() {
+  const std::lock_guard lock(puntsMutex_);
+  return std::exchange(punts_, {});
+}
+
+void Gateway::setNeighbour(GatewaySide side, uint32_t address, const Mac& mac) {
+  const std::lock_guard lock(neighboursMutex_);
+  neighbours_[side].set(address, mac);
+}
+
+void Gateway::forgetNeighbour(GatewaySide side, uint32_t address) {
+  const std::lock_guard lock(neighboursMutex_);
+  neighbours_[side].forget(address);
+}
+
+}  // namespace napt

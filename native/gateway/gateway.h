@@ -1,0 +1,104 @@
+// Joins two networks through a translator, on a thread of its own.
+//
+// A burst of frames is received, translated where it lies, and sent by the other port before its
+// memory is given back. What the loop can't handle itself (ARP, packets for the gateway's own
+// address, packets whose next hop is not known yet) it punts: TypeScript answers with frames.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "gateway/network.h"
+#include "gateway/shared_translator.h"
+
+namespace napt {
+
+enum GatewaySide : uint8_t { kInside, kOutside };
+
+/// A frame for TypeScript.
+struct Punt {
+  GatewaySide side;  // it came in there, or (`unresolved`) is to leave there
+  bool unresolved;   // translated; only its next hop's hardware address is missing
+  Offload offload;
+  std::vector<uint8_t> frame;
+};
+
+struct GatewayCounters {
+  Tally foreign;     // frames that are not for the gateway, or no IPv4 and no ARP
+  Tally unroutable;  // nobody takes packets for this destination
+  Tally punted;
+  Tally puntsLost;  // TypeScript did not keep up
+};
+
+/// One of the two sides.
+struct Joined {
+  Network network;
+  std::unique_ptr<Port> port;
+};
+
+class Gateway {
+ public:
+  /// `clock`: what the translator's time is to that of the system's monotonic clock, ns.
+  /// `onPunt` is called by the gateway's thread when punts wait and none did before.
+  Gateway(std::shared_ptr<SharedTranslator> shared, uint64_t clock, Joined inside, Joined outside,
+          std::function<void()> onPunt);
+  ~Gateway();
+
+  void start();
+  /// Ends the thread; what was received is sent.
+  void stop();
+
+  void setNeighbour(GatewaySide side, uint32_t address, const Mac& mac);
+  void forgetNeighbour(GatewaySide side, uint32_t address);
+  /// Sends a frame by a port; any thread may.
+  bool inject(GatewaySide side, const Frame& frame) { return sides_[side].port->sendAlone(frame); }
+  std::vector<Punt> takePunts();
+
+  const GatewayCounters& counters() const { return counters_; }
+  Port& port(GatewaySide side) { return *sides_[side].port; }
+
+ private:
+  static constexpr uint32_t kBurst = 64;
+
+  void run();
+  uint64_t now() const;
+  void waitForFrames();
+  uint32_t pump(GatewaySide from);
+  bool admit(GatewaySide from, const Frame& frame);
+  void translate(GatewaySide from);
+  void dispatch(GatewaySide from);
+  void transmit(GatewaySide to, const Frame& frame);
+  void collect(Translator& nat);
+  void tidy();
+  void punt(GatewaySide side, bool unresolved, const Frame& frame);
+
+  const std::shared_ptr<SharedTranslator> shared_;
+  const uint64_t clock_;
+  Joined sides_[2];
+  Neighbours neighbours_[2];
+  std::mutex neighboursMutex_;
+  const std::function<void()> onPunt_;
+  std::vector<Punt> punts_;
+  std::mutex puntsMutex_;
+  GatewayCounters counters_;
+  std::thread thread_;
+  std::atomic<bool> stopping_ = false;
+  int wake_ = -1;
+
+  // Of the burst under way.
+  Frame frames_[kBurst];
+  uint32_t count_ = 0;
+  Descriptor descriptors_[kBurst] = {};
+  /// What the translator put out itself.
+  struct Emitted {
+    GatewaySide to;
+    std::vector<uint8_t> frame;
+  };
+  std::vector<Emitted> emitted_;
+  uint64_t tidied_ = 0;
+};
+
+}  // namespace napt

@@ -1,0 +1,15 @@
+// A translator that the gateway's thread and JavaScript's use in turn.
+#pragma once
+
+#include <mutex>
+
+#include "nat/translator.h"
+
+namespace napt {
+
+struct SharedTranslator {
+  std::mutex mutex;           // held for a burst, or for a call
+  Translator* nat = nullptr;  // another one after a change of config; null once closed
+};
+
+}  // namespace napt

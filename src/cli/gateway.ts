@@ -1,0 +1,75 @@
+// `napt gateway`: a live NAT between two interfaces, in the foreground.
+import type { Command } from "commander";
+import { loadConfigFile } from "../config/load.js";
+import { type GatewayConfig, parseGatewayConfig } from "../gateway/config.js";
+import { Gateway } from "../gateway/gateway.js";
+import { StatusLine } from "./status-line.js";
+
+interface GatewayOptions {
+  readonly config: string;
+}
+
+export function registerGateway(program: Command): void {
+  program
+    .command("gateway")
+    .summary("translate between two interfaces, live")
+    .description(
+      "Joins an inside and an outside Ethernet interface as a NAT router, in one process. Both interfaces are its own: " +
+        "give them no addresses in the system. Answers ARP for its addresses, and ping to its inside one.",
+    )
+    .requiredOption("--config <file>", "a NAT's config, with the two networks under `gateway`")
+    .addHelpText(
+      "after",
+      `
+A config:
+  inside: ["192.168.226.0/24"]
+  outside: ["203.0.113.1"]
+  gateway:
+    inside: { interface: lan0, address: 192.168.226.2/24 }
+    outside: { interface: wan0, address: 203.0.113.1/24, router: 203.0.113.254 }
+
+Needs root, or CAP_NET_RAW. SIGHUP reads the config again, sessions stay; SIGINT and SIGTERM end it.
+
+Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or config.`,
+    )
+    .action(runGateway);
+}
+
+async function runGateway({ config }: GatewayOptions): Promise<void> {
+  const gateway = new Gateway(read(config));
+  try {
+    gateway.start();
+  } catch (error) {
+    gateway.close();
+    throw error;
+  }
+  const tell = (text: string) => process.stderr.write(`napt: ${text}\n`);
+  gateway.on("conflict", (address: string) =>
+    tell(`another station says that it has our address ${address}`),
+  );
+  const { inside, outside } = gateway.config;
+  process.stdout.write(`ready: ${inside.interface} (inside) to ${outside.interface} (outside)\n`);
+  const status = new StatusLine(gateway);
+  const reload = () => {
+    try {
+      gateway.reconfigure(read(config));
+      tell(`${config} is in force`);
+    } catch (error) {
+      tell(`${(error as Error).message}; the config before stays in force`);
+    }
+  };
+  process.on("SIGHUP", reload);
+  await new Promise<void>((resolve) => {
+    process.once("SIGINT", resolve);
+    process.once("SIGTERM", resolve);
+  });
+  process.off("SIGHUP", reload);
+  status.end();
+  gateway.close();
+}
+
+function read(path: string): GatewayConfig {
+  const { value, source } = loadConfigFile(path);
+  parseGatewayConfig(value, source); // its messages tell file and line
+  return value as GatewayConfig;
+}

@@ -1,0 +1,264 @@
+// The gateway: a NAT between two networks, live.
+//
+// Its own thread moves packets (native/gateway). Here is what decides: who answers for which address, who is where,
+// what is told to whom.
+import { EventEmitter } from "node:events";
+import { formatIpv4, parseIpv4 } from "../config/cidr.js";
+import { NatError } from "../errors.js";
+import { engineOf, Nat } from "../nat.js";
+import { INSIDE, type NativeGateway, type NativeSide, native, OUTSIDE } from "../native.js";
+import { arpAnnouncement, arpReply, readArp } from "./arp.js";
+import {
+  type GatewayConfig,
+  type Network,
+  parseGatewayConfig,
+  type ResolvedGatewayConfig,
+} from "./config.js";
+import { answerEcho } from "./echo.js";
+import { ETHER_ARP, ETHER_IPV4, etherTypeOf } from "./ethernet.js";
+import { Neighbours } from "./neighbours.js";
+import { type GatewayStats, statsOf } from "./stats.js";
+
+/** Milliseconds between looks at the neighbours. */
+const TICK = 1000;
+
+interface Side {
+  readonly number: NativeSide;
+  readonly network: Network;
+  readonly mac: Uint8Array;
+  /** Addresses that the gateway answers for. */
+  readonly answersFor: (address: number) => boolean;
+  readonly neighbours: Neighbours;
+}
+
+/**
+ * A NAT box in one process, between two Ethernet interfaces. Linux only; needs CAP_NET_RAW.
+ *
+ * @example
+ * const gateway = new Gateway({
+ *   inside: ["192.168.226.0/24"], outside: ["203.0.113.1"],
+ *   gateway: {
+ *     inside: { interface: "lan0", address: "192.168.226.2/24" },
+ *     outside: { interface: "wan0", address: "203.0.113.1/24", router: "203.0.113.254" },
+ *   },
+ * });
+ * gateway.start();
+ */
+export class Gateway extends EventEmitter {
+  /** The NAT: its sessions, counts and mappings. */
+  readonly nat: Nat;
+  #config: ResolvedGatewayConfig;
+  #native: NativeGateway | null = null;
+  #sides: readonly [Side, Side] | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @throws ConfigError when the config is not right */
+  constructor(config: GatewayConfig) {
+    super();
+    this.#config = parseGatewayConfig(config);
+    this.nat = new Nat(this.#config.nat);
+  }
+
+  /** The config in force, defaults filled in. */
+  get config(): ResolvedGatewayConfig {
+    return this.#config;
+  }
+
+  /**
+   * Opens both interfaces, tells the networks which addresses are here, and begins to translate.
+   * @throws NatError NAT_ERR_GATEWAY when an interface can't be used, with what to do about it
+   */
+  start(): void {
+    if (this.#native !== null) throw new NatError("NAT_ERR_GATEWAY", "this gateway runs already");
+    const own = this.#open();
+    try {
+      const [, insideMtu] = own.describe(INSIDE);
+      const [, outsideMtu] = own.describe(OUTSIDE);
+      this.#interfaceMtus = { inside: insideMtu, outside: outsideMtu };
+      this.nat.reconfigure(this.#natConfig());
+      this.#sides = [this.#side(own, INSIDE), this.#side(own, OUTSIDE)];
+    } catch (error) {
+      own.stop();
+      throw error;
+    }
+    this.#native = own;
+    own.start();
+    this.#announce();
+    this.#timer = setInterval(() => this.#tick(), TICK);
+  }
+
+  /** Stops translating and closes both interfaces; the sessions stay, for another `start`. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#native?.stop();
+    this.#native = null;
+    this.#sides = null;
+  }
+
+  /** Stops, and forgets all sessions. */
+  close(): void {
+    this.stop();
+    this.nat.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /**
+   * Changes the NAT's config while it runs, as {@link Nat.reconfigure} does. The networks stay as they are.
+   * @throws ConfigError when the config is not right, or asks for other networks
+   */
+  reconfigure(config: GatewayConfig): void {
+    const next = parseGatewayConfig(config);
+    for (const side of ["inside", "outside"] as const) {
+      if (JSON.stringify(next[side]) !== JSON.stringify(this.#config[side])) {
+        throw new NatError(
+          "NAT_ERR_GATEWAY",
+          `gateway.${side}: a network can't change while the gateway runs; restart it`,
+        );
+      }
+    }
+    const before = this.#config;
+    this.#config = next;
+    try {
+      this.nat.reconfigure(this.#natConfig());
+    } catch (error) {
+      this.#config = before;
+      throw error;
+    }
+  }
+
+  /** What the ports and the gateway have counted since the start; null when it does not run. */
+  get stats(): GatewayStats | null {
+    return this.#native === null ? null : statsOf(this.#native.readCounters());
+  }
+
+  #interfaceMtus = { inside: 0, outside: 0 };
+
+  /** Where the config names no MTU, the interface's holds. */
+  #natConfig(): ResolvedGatewayConfig["nat"] {
+    const { nat } = this.#config;
+    const mtu = {
+      inside: nat.mtu.inside || this.#interfaceMtus.inside,
+      outside: nat.mtu.outside || this.#interfaceMtus.outside,
+    };
+    return { ...nat, mtu };
+  }
+
+  #open(): NativeGateway {
+    if (native.Gateway === undefined) {
+      throw new NatError("NAT_ERR_GATEWAY", `a gateway needs Linux; this is ${process.platform}`);
+    }
+    const { inside, outside } = this.#config;
+    const publics = publicAddresses(this.#config);
+    const networkOf = ({ address, ...network }: Network) => ({
+      ...network,
+      local: publics.has(address) ? 0 : address,
+    });
+    try {
+      return new native.Gateway(
+        engineOf(this.nat),
+        performance.now(),
+        networkOf(inside),
+        networkOf(outside),
+        () => this.#takePunts(),
+      );
+    } catch (error) {
+      throw troubleOf(error as NodeJS.ErrnoException & { interface?: string });
+    }
+  }
+
+  #side(own: NativeGateway, number: NativeSide): Side {
+    const network = number === INSIDE ? this.#config.inside : this.#config.outside;
+    const mac = Uint8Array.from(own.describe(number)[0]);
+    const neighbours = new Neighbours(
+      { mac, address: network.address },
+      {
+        send: (frame, offload) => void own.inject(number, frame, offload),
+        known: (address, at) => own.setNeighbour(number, address, at),
+        forgotten: (address) => own.forgetNeighbour(number, address),
+        unreachable: (address) => this.emit("unreachable", formatIpv4(address)),
+      },
+    );
+    const answersFor =
+      number === INSIDE
+        ? (address: number) => address === network.address
+        : (address: number) => address === network.address || publicAddresses(this.#config).has(address);
+    return { number, network, mac, answersFor, neighbours };
+  }
+
+  #takePunts(): void {
+    if (this.#native === null || this.#sides === null) return;
+    const now = performance.now();
+    for (const [number, unresolved, frame, offload] of this.#native.takePunts()) {
+      const side = this.#sides[number];
+      if (unresolved) {
+        const destination = frame.readUInt32BE(30);
+        const { network, mask, router } = side.network;
+        const hop = (destination & mask) >>> 0 === network ? destination : router;
+        side.neighbours.resolve(hop, { frame, offload }, now);
+      } else if (etherTypeOf(frame) === ETHER_ARP) {
+        this.#arp(side, frame, now);
+      } else if (etherTypeOf(frame) === ETHER_IPV4) {
+        const answer = answerEcho(frame, side.network.address, side.mac);
+        if (answer !== null) this.#native.inject(number, answer);
+      }
+    }
+  }
+
+  #arp(side: Side, frame: Buffer, now: number): void {
+    const packet = readArp(frame);
+    if (packet === null) return;
+    const { sender, target, kind } = packet;
+    // Somebody else says that an address of ours is his.
+    if (sender.address !== 0 && side.answersFor(sender.address)) {
+      if (Buffer.compare(sender.mac, side.mac) !== 0) this.emit("conflict", formatIpv4(sender.address));
+      return;
+    }
+    side.neighbours.hear(packet, now);
+    if (kind === "request" && side.answersFor(target.address)) {
+      this.#native?.inject(side.number, arpReply({ mac: side.mac, address: target.address }, sender));
+    }
+  }
+
+  /** Tells both networks where their addresses are, so that nobody goes on to an earlier place. */
+  #announce(): void {
+    for (const side of this.#sides ?? []) {
+      const own = side.number === INSIDE ? [] : [...publicAddresses(this.#config)];
+      for (const address of new Set([side.network.address, ...own])) {
+        this.#native?.inject(side.number, arpAnnouncement({ mac: side.mac, address }));
+      }
+    }
+  }
+
+  #tick(): void {
+    for (const side of this.#sides ?? []) side.neighbours.tick(performance.now());
+  }
+}
+
+/** The addresses that a NAT has outside. */
+function publicAddresses({ nat }: ResolvedGatewayConfig): Set<number> {
+  const texts = [
+    ...nat.outside.map(({ address }) => address),
+    ...nat.forwards.map(({ outside }) => outside.split(":")[0]!),
+    ...nat.static.map(({ outside }) => outside),
+  ];
+  return new Set(texts.map((text) => parseIpv4(text)!));
+}
+
+function troubleOf(error: NodeJS.ErrnoException & { interface?: string }): Error {
+  if (error.interface === undefined) return error;
+  const remedies: Record<number, string> = {
+    1: "it needs root, or the capability CAP_NET_RAW",
+    13: "it needs root, or the capability CAP_NET_RAW",
+    19: "`ip link` lists the interfaces that there are",
+    93: "only Ethernet interfaces will do",
+    100: `it is down; bring it up with: ip link set ${error.interface} up`,
+  };
+  const remedy = remedies[error.errno ?? 0];
+  return new NatError(
+    "NAT_ERR_GATEWAY",
+    remedy === undefined ? error.message : `${error.message}; ${remedy}`,
+  );
+}

@@ -1,0 +1,43 @@
+// What a gateway counts, besides its NAT.
+
+/** Frames of one port. */
+export interface PortStats {
+  readonly received: number;
+  readonly receivedBytes: number;
+  readonly sent: number;
+  readonly sentBytes: number;
+  /** Frames that came while the receive ring was full. */
+  readonly lost: number;
+  /** Frames larger than the ring holds. */
+  readonly cut: number;
+  /** Frames larger than the interface's MTU. */
+  readonly tooLong: number;
+  /** Frames that the kernel did not take: its queue was full, or the interface down. */
+  readonly refused: number;
+}
+
+export interface GatewayStats {
+  readonly inside: PortStats;
+  readonly outside: PortStats;
+  /** Frames that were not for the gateway, or neither IPv4 nor ARP. */
+  readonly foreign: number;
+  /** Translated packets that no network leads to. */
+  readonly unroutable: number;
+  /** Frames that the gateway's thread gave to JavaScript, and those that were too many. */
+  readonly punted: number;
+  readonly puntsLost: number;
+}
+
+const PORT = ["received", "receivedBytes", "sent", "sentBytes", "lost", "cut", "tooLong", "refused"] as const;
+const OWN = ["foreign", "unroutable", "punted", "puntsLost"] as const;
+
+/** Names for what the native side counts in order. */
+export function statsOf(counters: readonly number[]): GatewayStats {
+  const named = <Name extends string>(names: readonly Name[], from: number) =>
+    Object.fromEntries(names.map((name, i) => [name, counters[from + i] ?? 0])) as Record<Name, number>;
+  return {
+    inside: named(PORT, 0),
+    outside: named(PORT, PORT.length),
+    ...named(OWN, 2 * PORT.length),
+  };
+}
