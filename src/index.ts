@@ -13,6 +13,9 @@ export type {
 } from "./explicit-mappings.js";
 export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappings.js";
 export type { GatewayConfig, GatewayNetworks, Network, ResolvedGatewayConfig } from "./gateway/config.js";
+export type { ControlOptions } from "./gateway/control.js";
+export { ControlServer } from "./gateway/control.js";
+export type { Forward, GatewayStatus } from "./gateway/gateway.js";
 export { Gateway } from "./gateway/gateway.js";
 export type { GatewayStats, PortStats } from "./gateway/stats.js";
 export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";

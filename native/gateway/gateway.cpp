@@ -90,7 +90,7 @@ uint32_t Gateway::pump(GatewaySide from) {
   }
   if (count_ != 0) {
     translate(from);
-    dispatch(from);
+    dispatch();
   }
   sides_[otherOf(from)].port->flush();
   port.flush();
@@ -158,7 +158,7 @@ void Gateway::collect(Translator& nat) {
   });
 }
 
-void Gateway::dispatch(GatewaySide from) {
+void Gateway::dispatch() {
   const std::lock_guard lock(neighboursMutex_);
   for (uint32_t i = 0; i < count_; i++) {
     const uint32_t verdict = descriptors_[i].verdict;
@@ -203,7 +203,7 @@ void Gateway::tidy() {
     if (shared_->nat->pending() != 0) collect(*shared_->nat);
   }
   if (emitted_.empty()) return;
-  dispatch(kInside);
+  dispatch();
   for (Joined& side : sides_) side.port->flush();
   emitted_.clear();
 }

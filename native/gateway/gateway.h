@@ -69,7 +69,7 @@ class Gateway {
   uint32_t pump(GatewaySide from);
   bool admit(GatewaySide from, const Frame& frame);
   void translate(GatewaySide from);
-  void dispatch(GatewaySide from);
+  void dispatch();
   void transmit(GatewaySide to, const Frame& frame);
   void collect(Translator& nat);
   void tidy();

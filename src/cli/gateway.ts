@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { loadConfigFile } from "../config/load.js";
 import { type GatewayConfig, parseGatewayConfig } from "../gateway/config.js";
+import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
 import { StatusLine } from "./status-line.js";
 
@@ -36,36 +37,40 @@ Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or
 }
 
 async function runGateway({ config }: GatewayOptions): Promise<void> {
-  const gateway = new Gateway(read(config));
-  try {
-    gateway.start();
-  } catch (error) {
-    gateway.close();
-    throw error;
-  }
   const tell = (text: string) => process.stderr.write(`napt: ${text}\n`);
-  gateway.on("conflict", (address: string) =>
-    tell(`another station says that it has our address ${address}`),
-  );
-  const { inside, outside } = gateway.config;
-  process.stdout.write(`ready: ${inside.interface} (inside) to ${outside.interface} (outside)\n`);
-  const status = new StatusLine(gateway);
+  const gateway = new Gateway(read(config));
   const reload = () => {
+    gateway.reconfigure(read(config));
+    tell(`${config} is in force`);
+  };
+  const hangup = () => {
     try {
-      gateway.reconfigure(read(config));
-      tell(`${config} is in force`);
+      reload();
     } catch (error) {
       tell(`${(error as Error).message}; the config before stays in force`);
     }
   };
-  process.on("SIGHUP", reload);
-  await new Promise<void>((resolve) => {
-    process.once("SIGINT", resolve);
-    process.once("SIGTERM", resolve);
-  });
-  process.off("SIGHUP", reload);
-  status.end();
-  gateway.close();
+  let control: ControlServer | undefined;
+  try {
+    gateway.on("conflict", (address: string) =>
+      tell(`another station says that it has our address ${address}`),
+    );
+    control = await ControlServer.open(gateway, gateway.config.control, { reload });
+    gateway.start();
+    process.on("SIGHUP", hangup);
+    const { inside, outside } = gateway.config;
+    process.stdout.write(`ready: ${inside.interface} (inside) to ${outside.interface} (outside)\n`);
+    const status = new StatusLine(gateway);
+    await new Promise<void>((resolve) => {
+      process.once("SIGINT", resolve);
+      process.once("SIGTERM", resolve);
+    });
+    status.end();
+  } finally {
+    process.off("SIGHUP", hangup);
+    await control?.close();
+    gateway.close();
+  }
 }
 
 function read(path: string): GatewayConfig {

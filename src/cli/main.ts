@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { NatError } from "../errors.js";
 import { registerConfig } from "./config.js";
+import { registerControl } from "./control.js";
 import { registerDemo } from "./demo.js";
 import { registerGateway } from "./gateway.js";
 import { registerTranslate } from "./translate.js";
@@ -27,6 +28,7 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "napt: ")) });
   registerTranslate(program);
   registerGateway(program);
+  registerControl(program);
   registerConfig(program);
   registerWho(program);
   registerDemo(program);
@@ -39,6 +41,7 @@ Examples:
   napt demo                                         see what it does, in ten seconds
   napt translate lan.pcap -o wan.pcap --inside 192.168.226.0/24 --outside 203.0.113.1
   napt gateway --config gateway.yaml                a live NAT between two interfaces
+  napt sessions tcp 192.168.226.135                 what a running gateway has of it
   napt config nat.yaml                              check a config
   napt who 203.0.113.1:40000 --config nat.yaml      whose port it is`,
   );

@@ -10,6 +10,9 @@ import { isObject } from "../config/merge.js";
 import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { ConfigError, type ConfigIssue } from "../errors.js";
 
+/** Where a gateway is asked unless its config says otherwise. */
+export const DEFAULT_CONTROL = "/run/napt.sock";
+
 const interfaceName = () =>
   text(
     "the name of an interface",
@@ -51,6 +54,14 @@ const gatewaySchema = section({
     address: "The gateway's own address there, with its prefix",
     router: "Who takes packets for what is not on the network itself",
   }).describe("The outside network; the public addresses are answered for on it"),
+  control: text(
+    "the path of a socket",
+    'one such as "/run/napt.sock"',
+    /^\/.{1,106}$/, // what the system has room for
+    (path) => !path.includes("\0"),
+  )
+    .default(DEFAULT_CONTROL)
+    .describe("The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask"),
 });
 
 /** The networks that a gateway joins, as people write them. */
@@ -74,6 +85,8 @@ export interface ResolvedGatewayConfig {
   readonly nat: ResolvedNatConfig;
   readonly inside: Network;
   readonly outside: Network;
+  /** The path of the control socket. */
+  readonly control: string;
 }
 
 /**
@@ -101,7 +114,7 @@ export function parseGatewayConfig(
   if (nat !== undefined && data !== undefined) {
     const networks = { inside: networkOfSide(data.inside), outside: networkOfSide(data.outside) };
     const clashes = [...clashesOf(nat, networks)];
-    if (clashes.length === 0) return { nat, ...networks };
+    if (clashes.length === 0) return { nat, ...networks, control: data.control };
     issues.push(...issuesOf(clashes, origin));
   }
   throw new ConfigError(issues, origin.name);

@@ -7,6 +7,7 @@ import { formatIpv4, parseIpv4 } from "../config/cidr.js";
 import { NatError } from "../errors.js";
 import { engineOf, Nat } from "../nat.js";
 import { INSIDE, type NativeGateway, type NativeSide, native, OUTSIDE } from "../native.js";
+import type { NatStats } from "../stats.js";
 import { arpAnnouncement, arpReply, readArp } from "./arp.js";
 import {
   type GatewayConfig,
@@ -21,6 +22,28 @@ import { type GatewayStats, statsOf } from "./stats.js";
 
 /** Milliseconds between looks at the neighbours. */
 const TICK = 1000;
+
+/** A forward, as a config has it. */
+export type Forward = ResolvedGatewayConfig["nat"]["forwards"][number];
+
+interface StatusOfSide {
+  readonly interface: string;
+  /** The gateway's own address. */
+  readonly address: string;
+  /** Stations whose hardware address is known. */
+  readonly neighbours: number;
+}
+
+/** How a gateway fares. */
+export interface GatewayStatus {
+  readonly running: boolean;
+  /** Seconds since the start. */
+  readonly uptime: number;
+  readonly inside: StatusOfSide;
+  readonly outside: StatusOfSide & { readonly public: readonly string[] };
+  readonly nat: NatStats;
+  readonly gateway: GatewayStats | null;
+}
 
 interface Side {
   readonly number: NativeSide;
@@ -51,6 +74,10 @@ export class Gateway extends EventEmitter {
   #native: NativeGateway | null = null;
   #sides: readonly [Side, Side] | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #started: number | null = null;
+  #interfaceMtus = { inside: 0, outside: 0 };
+  /** Forwards that are not the config's. */
+  #added: readonly Forward[] = [];
 
   /** @throws ConfigError when the config is not right */
   constructor(config: GatewayConfig) {
@@ -83,6 +110,7 @@ export class Gateway extends EventEmitter {
     }
     this.#native = own;
     own.start();
+    this.#started = performance.now();
     this.#announce();
     this.#timer = setInterval(() => this.#tick(), TICK);
   }
@@ -93,6 +121,7 @@ export class Gateway extends EventEmitter {
     this.#native?.stop();
     this.#native = null;
     this.#sides = null;
+    this.#started = null;
   }
 
   /** Stops, and forgets all sessions. */
@@ -129,12 +158,77 @@ export class Gateway extends EventEmitter {
     }
   }
 
+  /**
+   * Adds a forward while the gateway runs; a `reconfigure` keeps it.
+   * @throws ConfigError when it can't be, as where another has its port
+   */
+  addForward(forward: Forward): void {
+    this.#changeForwards([...this.#added, forward]);
+  }
+
+  /**
+   * Removes a forward that `addForward` added; its sessions end.
+   * @throws NatError NAT_ERR_ARGUMENT when there is none
+   */
+  removeForward(protocol: string, outside: string): void {
+    const rest = this.#added.filter(
+      (forward) => forward.protocol !== protocol || forward.outside !== outside,
+    );
+    if (rest.length === this.#added.length) {
+      const own = this.#config.nat.forwards.some(
+        (one) => one.protocol === protocol && one.outside === outside,
+      );
+      throw new NatError(
+        "NAT_ERR_ARGUMENT",
+        own
+          ? `the forward of ${protocol} ${outside} is in the config; remove it there, and reload`
+          : `there is no forward of ${protocol} ${outside}`,
+      );
+    }
+    this.#changeForwards(rest);
+  }
+
+  /** All forwards in force, the config's and those that were added. */
+  get forwards(): readonly Forward[] {
+    return [...this.#config.nat.forwards, ...this.#added];
+  }
+
+  /** How it fares, in one object for people and programs. */
+  get status(): GatewayStatus {
+    const { inside, outside } = this.#config;
+    const networkOf = ({ interface: name, address }: Network) => ({
+      interface: name,
+      address: formatIpv4(address),
+    });
+    return {
+      running: this.#native !== null,
+      uptime: this.#started === null ? 0 : Math.round(performance.now() - this.#started) / 1000,
+      inside: { ...networkOf(inside), neighbours: this.#sides?.[INSIDE].neighbours.size ?? 0 },
+      outside: {
+        ...networkOf(outside),
+        neighbours: this.#sides?.[OUTSIDE].neighbours.size ?? 0,
+        public: [...publicAddresses(this.#config)].map(formatIpv4),
+      },
+      nat: this.nat.stats,
+      gateway: this.stats,
+    };
+  }
+
   /** What the ports and the gateway have counted since the start; null when it does not run. */
   get stats(): GatewayStats | null {
     return this.#native === null ? null : statsOf(this.#native.readCounters());
   }
 
-  #interfaceMtus = { inside: 0, outside: 0 };
+  #changeForwards(added: readonly Forward[]): void {
+    const before = this.#added;
+    this.#added = added;
+    try {
+      this.nat.reconfigure(this.#natConfig());
+    } catch (error) {
+      this.#added = before;
+      throw error;
+    }
+  }
 
   /** Where the config names no MTU, the interface's holds. */
   #natConfig(): ResolvedGatewayConfig["nat"] {
@@ -143,7 +237,7 @@ export class Gateway extends EventEmitter {
       inside: nat.mtu.inside || this.#interfaceMtus.inside,
       outside: nat.mtu.outside || this.#interfaceMtus.outside,
     };
-    return { ...nat, mtu };
+    return { ...nat, mtu, forwards: [...nat.forwards, ...this.#added] };
   }
 
   #open(): NativeGateway {

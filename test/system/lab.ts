@@ -83,6 +83,11 @@ export class Lab {
     return lab;
   }
 
+  /** The control socket of a gateway here. */
+  get control(): string {
+    return join(this.#directory, "control.sock");
+  }
+
   /** Runs a program to its end; its standard output. */
   async exec(place: Place, program: string, ...args: string[]): Promise<string> {
     const { stdout } = await run("ip", ["netns", "exec", this.#name(place), program, ...args], {
@@ -139,6 +144,7 @@ export class Lab {
     const gateway = {
       inside: { interface: "gin0", address: `${INSIDE_GATEWAY}/24` },
       outside: { interface: "gout0", address: `${PUBLIC}/24` },
+      control: this.control,
       ...networks,
     };
     // JSON is YAML.

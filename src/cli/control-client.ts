@@ -1,0 +1,57 @@
+// Talks to a running gateway through its control socket.
+import { request } from "node:http";
+import { createInterface } from "node:readline";
+import { InvalidArgumentError, Option } from "commander";
+import { NatError } from "../errors.js";
+import { DEFAULT_CONTROL } from "../gateway/config.js";
+
+/** The option that all commands have that ask a gateway. */
+export function controlOption(): Option {
+  const path = new Option("--control <path>", "the gateway's control socket").default(DEFAULT_CONTROL);
+  return path.argParser((text: string) => {
+    if (text === "") throw new InvalidArgumentError("give the path of a socket");
+    return text;
+  });
+}
+
+export interface Call {
+  readonly method?: "GET" | "POST" | "DELETE";
+  readonly query?: readonly (readonly [string, string])[];
+  readonly body?: unknown;
+}
+
+/** Asks, and gives the answer's lines one by one, each as JSON. @throws NatError with what the gateway says */
+export async function* ask(control: string, path: string, call: Call = {}): AsyncIterable<unknown> {
+  const { method = "GET", query = [], body } = call;
+  const search = new URLSearchParams(query.map(([key, value]): [string, string] => [key, value])).toString();
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+    const asking = request(
+      { socketPath: control, method, path: search === "" ? path : `${path}?${search}` },
+      resolve,
+    );
+    asking.on("error", (error: NodeJS.ErrnoException) => reject(unreachable(control, error)));
+    asking.end(text);
+  });
+  const status = response.statusCode ?? 500;
+  for await (const line of createInterface({ input: response })) {
+    const answer = JSON.parse(line) as { error?: string };
+    if (status !== 200) throw new NatError("NAT_ERR_ARGUMENT", answer.error ?? `status ${status}`);
+    yield answer;
+  }
+}
+
+/** Asks what has one answer. */
+export async function askOnce<T>(control: string, path: string, call?: Call): Promise<T> {
+  for await (const answer of ask(control, path, call)) return answer as T;
+  throw new NatError("NAT_ERR_GATEWAY", `${control}: the gateway ended before it answered`);
+}
+
+function unreachable(control: string, { code, message }: NodeJS.ErrnoException): NatError {
+  const reasons: Record<string, string> = {
+    ENOENT: "no gateway runs with this control socket; name another with --control",
+    ECONNREFUSED: "the gateway that had this control socket is gone",
+    EACCES: "this control socket is another user's: be root, or who runs the gateway",
+  };
+  return new NatError("NAT_ERR_GATEWAY", `${control}: ${reasons[code ?? ""] ?? message}`);
+}

@@ -1,0 +1,134 @@
+// The control socket of a live gateway, through the commands that use it.
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { existsSync, statSync } from "node:fs";
+import { request } from "node:http";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, whyNoLab } from "./lab.js";
+
+const skip = whyNoLab("ping", "curl");
+const SERVER = `require("node:http").createServer((_, answer) => answer.end("here")).listen(8000, () => console.log("ready"));`;
+
+/** A napt command about the lab's gateway: what it prints, or its exit status and complaint. */
+async function napt(lab: Lab, ...args: string[]): Promise<string> {
+  const [program, ...words] = lab.command(...args, "--control", lab.control);
+  return lab.exec("gw", program, ...words).then(
+    (text) => text.trim(),
+    ({ code, stderr }: { code: number; stderr: string }) => `${code} ${stderr.trim()}`,
+  );
+}
+
+test("status and sessions tell what there is, by filters; --kill ends it", { skip }, async () => {
+  await using lab = await Lab.create();
+  await lab.gateway();
+  equal(statSync(lab.control).mode & 0o777, 0o600);
+  await lab.exec("in", "ping", "-c", "2", "-i", "0.2", OUTSIDE_HOST);
+  await lab.script("out", SERVER);
+  equal(await lab.exec("in", "curl", "-sS", `http://${OUTSIDE_HOST}:8000/`), "here");
+
+  const status = JSON.parse(await napt(lab, "status", "--json"));
+  equal(status.running, true);
+  equal(status.nat.sessions.active, 2);
+  deepEqual(status.outside.public, [PUBLIC]);
+  ok(status.gateway.inside.received >= status.nat.packets.outbound);
+  match(await napt(lab, "status"), /sessions .* 2 \(2 made/);
+
+  const all = (await napt(lab, "sessions", "--json")).split("\n").map((line) => JSON.parse(line));
+  deepEqual(all.map(({ protocol }) => protocol).sort(), ["icmp", "tcp"]);
+  const [tcp] = all.filter(({ protocol }) => protocol === "tcp");
+  deepEqual(tcp.inside.address, INSIDE_HOST);
+  deepEqual(tcp.remote, { address: OUTSIDE_HOST, port: 8000 });
+  ok(tcp.expiresIn > 0 && tcp.age >= 0);
+  for (const filter of [
+    ["tcp"],
+    [":8000"],
+    [`${OUTSIDE_HOST}:8000`],
+    ["tcp", "203.0.113.0/24", INSIDE_HOST],
+  ]) {
+    match(
+      await napt(lab, "sessions", ...filter),
+      /^tcp \S+ 192\.168\.226\.135:\d+ > 203\.0\.113\.8:8000 as 203\.0\.113\.1:\d+, /,
+    );
+  }
+  equal(await napt(lab, "sessions", "udp"), "");
+  match(await napt(lab, "sessions", "tpc"), /^2 napt: "tpc" says nothing about sessions; give /);
+
+  match(await napt(lab, "sessions", "--kill"), /^2 napt: --kill needs a filter/);
+  equal(await napt(lab, "sessions", "icmp", "--kill"), "1 ended");
+  match(await napt(lab, "sessions"), /^tcp .*$/);
+});
+
+test("forwards come and go while it runs, and outlive a reload", { skip }, async () => {
+  await using lab = await Lab.create();
+  await lab.gateway();
+  await lab.script("in", SERVER);
+  const endpoint = `${PUBLIC}:8080`;
+  equal(await napt(lab, "forward", "add", "tcp", endpoint, `${INSIDE_HOST}:8000`), "");
+  equal(await lab.exec("out", "curl", "-sS", `http://${endpoint}/`), "here");
+  lab.configFile({ forwards: [{ protocol: "udp", outside: `${PUBLIC}:53`, inside: `${INSIDE_HOST}:53` }] });
+  equal(await napt(lab, "reload"), "");
+  equal(
+    await napt(lab, "forward", "list"),
+    `udp ${PUBLIC}:53 to ${INSIDE_HOST}:53\ntcp ${endpoint} to ${INSIDE_HOST}:8000`,
+  );
+  equal(await lab.exec("out", "curl", "-sS", `http://${endpoint}/`), "here");
+  match(await napt(lab, "forward", "add", "tcp", endpoint, `${INSIDE_HOST}:81`), /^2 napt: .*forwards\[2\]/);
+  match(await napt(lab, "forward", "add", "tpc", endpoint, "x"), /^2 napt: .*forwards\[2\]\.protocol/);
+  match(
+    await napt(lab, "forward", "remove", "udp", `${PUBLIC}:53`),
+    /^2 napt: the forward .* is in the config/,
+  );
+  equal(await napt(lab, "forward", "remove", "tcp", endpoint), "");
+  await rejects(lab.exec("out", "curl", "-sS", "-m", "1", `http://${endpoint}/`));
+  lab.configFile({ inside: ["nonsense"] });
+  match(await napt(lab, "reload"), /^2 napt: .*gateway\.yaml: inside\[0\]: "nonsense"/);
+});
+
+test("one gateway a socket; a killed one's socket is taken over; a stopped one leaves none", {
+  skip,
+}, async () => {
+  await using lab = await Lab.create();
+  match(
+    await napt(lab, "status"),
+    /^1 napt: .*: no gateway runs with this control socket; name another with --control$/,
+  );
+  const gateway = await lab.gateway();
+  await rejects(lab.gateway(), /another gateway answers there/);
+  await lab.end(gateway, "SIGKILL");
+  match(await napt(lab, "status"), /^1 napt: .*: the gateway that had this control socket is gone$/);
+  const next = await lab.gateway();
+  match(await napt(lab, "status"), /up/);
+  equal(await lab.end(next), 0);
+  equal(existsSync(lab.control), false);
+});
+
+test("clients that send nonsense, or nothing, harm nobody", { skip }, async () => {
+  await using lab = await Lab.create();
+  const gateway = await lab.gateway();
+  const ask = (method: string, path: string, body = "") =>
+    new Promise<string>((resolve, reject) => {
+      const asking = request({ socketPath: lab.control, method, path }, (response) => {
+        let text = `${response.statusCode} `;
+        response.on("data", (data) => {
+          text += data;
+        });
+        response.on("end", () => resolve(text.trim()));
+      });
+      asking.on("error", reject);
+      asking.end(body);
+    });
+  match(await ask("GET", "/nowhere"), /^404 \{"error":"no GET \/nowhere here"\}/);
+  match(await ask("POST", "/forwards", "{"), /^400 .*not JSON/);
+  match(await ask("POST", "/forwards", "7"), /^400 .*forwards\[0\]/);
+  match(await ask("POST", "/forwards", "x".repeat(100_000)), /^400 .*more than 65536 bytes/);
+  match(await ask("DELETE", "/sessions?q=x"), /^400 /);
+  const silent = Array.from({ length: 100 }, () => connect(lab.control));
+  for (const socket of silent) socket.on("error", () => {});
+  silent[0]!.write("\0\xff garbage\r\n\r\n");
+  await sleep(200);
+  for (const socket of silent) socket.destroy();
+  await sleep(100);
+  match(await napt(lab, "status"), /up/);
+  equal(gateway.process.exitCode, null);
+});
