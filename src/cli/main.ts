@@ -8,6 +8,7 @@ import { registerConfig } from "./config.js";
 import { registerControl } from "./control.js";
 import { registerDemo } from "./demo.js";
 import { registerGateway } from "./gateway.js";
+import { registerLab } from "./lab.js";
 import { registerTranslate } from "./translate.js";
 import { registerWho } from "./who.js";
 
@@ -23,12 +24,14 @@ export function buildProgram(): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
+    .enablePositionalOptions() // so that what `lab` runs may have options
     .showHelpAfterError("(--help tells how it is used)")
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "napt: ")) });
   registerTranslate(program);
   registerGateway(program);
   registerControl(program);
+  registerLab(program);
   registerConfig(program);
   registerWho(program);
   registerDemo(program);
@@ -41,6 +44,7 @@ Examples:
   napt demo                                         see what it does, in ten seconds
   napt translate lan.pcap -o wan.pcap --inside 192.168.226.0/24 --outside 203.0.113.1
   napt gateway --config gateway.yaml                a live NAT between two interfaces
+  napt lab                                          a shell behind a live NAT, to try it
   napt sessions tcp 192.168.226.135                 what a running gateway has of it
   napt config nat.yaml                              check a config
   napt who 203.0.113.1:40000 --config nat.yaml      whose port it is`,
