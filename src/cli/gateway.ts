@@ -55,6 +55,7 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
     gateway.on("conflict", (address: string) =>
       tell(`another station says that it has our address ${address}`),
     );
+    gateway.on("warning", tell);
     control = await ControlServer.open(gateway, gateway.config.control, { reload });
     gateway.start();
     process.on("SIGHUP", hangup);

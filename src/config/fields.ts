@@ -62,6 +62,12 @@ export function seconds() {
   return z.number(wanted).min(least, wanted).max(most, wanted);
 }
 
+/** A time span in whole seconds within bounds. */
+export function secondsBetween(least: number, most: number) {
+  const wanted = wants("a time in seconds", `a whole number from ${least} to ${most}`);
+  return z.int(wanted).min(least, wanted).max(most, wanted);
+}
+
 /** A time span in seconds that may be none. */
 export function secondsOrNone() {
   const most = 1e9;

@@ -9,6 +9,7 @@ import { issuesOf, originOf, parseConfig } from "../config/load.js";
 import { isObject } from "../config/merge.js";
 import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { ConfigError, type ConfigIssue } from "../errors.js";
+import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
 
 /** Where a gateway is asked unless its config says otherwise. */
 export const DEFAULT_CONTROL = "/run/napt.sock";
@@ -36,24 +37,28 @@ const addressInPrefix = () =>
     },
   );
 
-const side = (roles: { interface: string; address: string; router: string }) =>
-  section({
-    interface: interfaceName().describe(roles.interface),
-    address: addressInPrefix().describe(roles.address),
-    router: ipv4().optional().describe(roles.router),
-  });
+const sideShape = (roles: { interface: string; address: string; router: string }) => ({
+  interface: interfaceName().describe(roles.interface),
+  address: addressInPrefix().describe(roles.address),
+  router: ipv4().optional().describe(roles.router),
+});
 
 const gatewaySchema = section({
-  inside: side({
-    interface: "The interface that inside hosts are on; the gateway has it to itself",
-    address: "The gateway's own address there, which is the hosts' router, with its prefix",
-    router: "Who takes packets for inside hosts that are not on the network itself",
+  inside: section({
+    ...sideShape({
+      interface: "The interface that inside hosts are on; the gateway has it to itself",
+      address: "The gateway's own address there, which is the hosts' router, with its prefix",
+      router: "Who takes packets for inside hosts that are not on the network itself",
+    }),
+    dhcp: dhcpSchema.optional().describe("Leases addresses to the hosts; without it they need their own"),
   }).describe("The inside network"),
-  outside: side({
-    interface: "The interface that leads outside; the gateway has it to itself",
-    address: "The gateway's own address there, with its prefix",
-    router: "Who takes packets for what is not on the network itself",
-  }).describe("The outside network; the public addresses are answered for on it"),
+  outside: section(
+    sideShape({
+      interface: "The interface that leads outside; the gateway has it to itself",
+      address: "The gateway's own address there, with its prefix",
+      router: "Who takes packets for what is not on the network itself",
+    }),
+  ).describe("The outside network; the public addresses are answered for on it"),
   control: text(
     "the path of a socket",
     'one such as "/run/napt.sock"',
@@ -85,6 +90,8 @@ export interface ResolvedGatewayConfig {
   readonly nat: ResolvedNatConfig;
   readonly inside: Network;
   readonly outside: Network;
+  /** What is leased inside; null: nothing. */
+  readonly dhcp: ResolvedDhcp | null;
   /** The path of the control socket. */
   readonly control: string;
 }
@@ -113,8 +120,13 @@ export function parseGatewayConfig(
   issues.push(...issuesOf(faults, origin));
   if (nat !== undefined && data !== undefined) {
     const networks = { inside: networkOfSide(data.inside), outside: networkOfSide(data.outside) };
-    const clashes = [...clashesOf(nat, networks)];
-    if (clashes.length === 0) return { nat, ...networks, control: data.control };
+    const { dhcp } = data.inside;
+    const clashes = [
+      ...clashesOf(nat, networks),
+      ...(dhcp === undefined ? [] : dhcpClashes(dhcp, networks.inside)),
+    ];
+    const resolved = dhcp === undefined ? null : resolveDhcp(dhcp);
+    if (clashes.length === 0) return { nat, ...networks, dhcp: resolved, control: data.control };
     issues.push(...issuesOf(clashes, origin));
   }
   throw new ConfigError(issues, origin.name);
@@ -128,7 +140,7 @@ function networkOfSide({
   interface: name,
   address,
   router,
-}: z.output<typeof gatewaySchema>["inside"]): Network {
+}: z.output<typeof gatewaySchema>["outside"]): Network {
   const [own = "", bits = ""] = address.split("/");
   const number = parseIpv4(own)!;
   const length = Number(bits);

@@ -3,6 +3,7 @@
 // Its own thread moves packets (native/gateway). Here is what decides: who answers for which address, who is where,
 // what is told to whom.
 import { EventEmitter } from "node:events";
+import { isDeepStrictEqual } from "node:util";
 import { formatIpv4, parseIpv4 } from "../config/cidr.js";
 import { NatError } from "../errors.js";
 import { engineOf, Nat } from "../nat.js";
@@ -15,13 +16,18 @@ import {
   parseGatewayConfig,
   type ResolvedGatewayConfig,
 } from "./config.js";
+import { DHCP_CLIENT, DHCP_SERVER } from "./dhcp/message.js";
+import { DhcpServer } from "./dhcp/server.js";
 import { answerEcho } from "./echo.js";
-import { ETHER_ARP, ETHER_IPV4, etherTypeOf } from "./ethernet.js";
+import { ETHER_ARP, ETHER_IPV4, EVERYBODY, etherTypeOf } from "./ethernet.js";
+import { datagramFrame, readDatagram } from "./ip.js";
 import { Neighbours } from "./neighbours.js";
 import { type GatewayStats, statsOf } from "./stats.js";
 
 /** Milliseconds between looks at the neighbours. */
 const TICK = 1000;
+/** Milliseconds from one warning to the same again. */
+const WARN_EVERY = 10_000;
 
 /** A forward, as a config has it. */
 export type Forward = ResolvedGatewayConfig["nat"]["forwards"][number];
@@ -75,6 +81,8 @@ export class Gateway extends EventEmitter {
   #sides: readonly [Side, Side] | null = null;
   #timer: NodeJS.Timeout | undefined;
   #started: number | null = null;
+  #warned = { text: "", at: 0 };
+  #dhcp: DhcpServer | null = null;
   #interfaceMtus = { inside: 0, outside: 0 };
   /** Forwards that are not the config's. */
   #added: readonly Forward[] = [];
@@ -104,6 +112,7 @@ export class Gateway extends EventEmitter {
       this.#interfaceMtus = { inside: insideMtu, outside: outsideMtu };
       this.nat.reconfigure(this.#natConfig());
       this.#sides = [this.#side(own, INSIDE), this.#side(own, OUTSIDE)];
+      this.#dhcp = this.#dhcpServer(insideMtu);
     } catch (error) {
       own.stop();
       throw error;
@@ -118,6 +127,8 @@ export class Gateway extends EventEmitter {
   /** Stops translating and closes both interfaces; the sessions stay, for another `start`. */
   stop(): void {
     clearInterval(this.#timer);
+    this.#dhcp?.close();
+    this.#dhcp = null;
     this.#native?.stop();
     this.#native = null;
     this.#sides = null;
@@ -141,7 +152,7 @@ export class Gateway extends EventEmitter {
   reconfigure(config: GatewayConfig): void {
     const next = parseGatewayConfig(config);
     for (const side of ["inside", "outside"] as const) {
-      if (JSON.stringify(next[side]) !== JSON.stringify(this.#config[side])) {
+      if (!isDeepStrictEqual(next[side], this.#config[side])) {
         throw new NatError(
           "NAT_ERR_GATEWAY",
           `gateway.${side}: a network can't change while the gateway runs; restart it`,
@@ -156,6 +167,11 @@ export class Gateway extends EventEmitter {
       this.#config = before;
       throw error;
     }
+    const leased = this.#dhcp;
+    if (this.#native === null || isDeepStrictEqual(next.dhcp, before.dhcp)) return;
+    leased?.close();
+    this.#dhcp = this.#dhcpServer(this.#interfaceMtus.inside);
+    if (leased !== null) this.#dhcp?.adopt(leased);
   }
 
   /**
@@ -217,6 +233,23 @@ export class Gateway extends EventEmitter {
   /** What the ports and the gateway have counted since the start; null when it does not run. */
   get stats(): GatewayStats | null {
     return this.#native === null ? null : statsOf(this.#native.readCounters());
+  }
+
+  #dhcpServer(mtu: number): DhcpServer | null {
+    const { dhcp, inside } = this.#config;
+    if (dhcp === null) return null;
+    return new DhcpServer({ ...inside, mtu }, dhcp, {
+      isTaken: (address, mac) => this.#sides?.[INSIDE].neighbours.isOthers(address, mac) ?? false,
+      warn: (text) => this.#warn(text),
+    });
+  }
+
+  /** Tells what somebody should look at; the same not more than every ten seconds, as guests can cause it. */
+  #warn(text: string): void {
+    const now = performance.now();
+    if (this.#warned.text === text && now - this.#warned.at < WARN_EVERY) return;
+    this.#warned = { text, at: now };
+    this.emit("warning", text);
   }
 
   #changeForwards(added: readonly Forward[]): void {
@@ -295,10 +328,29 @@ export class Gateway extends EventEmitter {
       } else if (etherTypeOf(frame) === ETHER_ARP) {
         this.#arp(side, frame, now);
       } else if (etherTypeOf(frame) === ETHER_IPV4) {
-        const answer = answerEcho(frame, side.network.address, side.mac);
+        const answer =
+          answerEcho(frame, side.network.address, side.mac) ?? this.#dhcpAnswer(side, frame, offload);
         if (answer !== null) this.#native.inject(number, answer);
       }
     }
+  }
+
+  /** The frame that answers a DHCP client inside, or null. */
+  #dhcpAnswer(side: Side, frame: Buffer, offload: Buffer): Buffer | null {
+    if (this.#dhcp === null || side.number !== INSIDE) return null;
+    const datagram = readDatagram(frame, isPartial(offload));
+    if (datagram === null || datagram.destinationPort !== DHCP_SERVER || datagram.sourcePort !== DHCP_CLIENT)
+      return null;
+    const answer = this.#dhcp.answer(datagram.payload);
+    if (answer === null) return null;
+    const { payload, broadcast, destination, mac } = answer;
+    return datagramFrame(broadcast ? EVERYBODY : mac, side.mac, {
+      source: side.network.address,
+      destination,
+      sourcePort: DHCP_SERVER,
+      destinationPort: DHCP_CLIENT,
+      payload,
+    });
   }
 
   #arp(side: Side, frame: Buffer, now: number): void {
@@ -339,6 +391,11 @@ function publicAddresses({ nat }: ResolvedGatewayConfig): Set<number> {
     ...nat.static.map(({ outside }) => outside),
   ];
   return new Set(texts.map((text) => parseIpv4(text)!));
+}
+
+/** Whether a frame's checksum is left to the card, by its offload header. */
+function isPartial(offload: Buffer): boolean {
+  return (offload[0]! & 1) !== 0;
 }
 
 function troubleOf(error: NodeJS.ErrnoException & { interface?: string }): Error {

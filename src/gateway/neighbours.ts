@@ -1,6 +1,6 @@
 // Who is on a network: hardware addresses by ARP, with the states of RFC 4861, section 7.3, as far as ARP has them.
 import { type ArpEnd, type ArpPacket, arpRequest } from "./arp.js";
-import { isStation } from "./ethernet.js";
+import { formatMac, isStation } from "./ethernet.js";
 
 /** Milliseconds between requests, and how many go unanswered before nobody is there. */
 const RETRY = 1000;
@@ -56,6 +56,12 @@ export class Neighbours {
 
   get size(): number {
     return this.#known.size;
+  }
+
+  /** Whether somebody other than `mac` is known at an address. */
+  isOthers(address: number, mac: string): boolean {
+    const known = this.#known.get(address);
+    return known !== undefined && formatMac(known.mac) !== mac;
   }
 
   /** Holds a frame until its next hop is known, and asks for it. */

@@ -1,0 +1,78 @@
+// IPv4 and UDP as bytes, for what the gateway says itself.
+import { ETHER_IPV4, ETHERNET_HEADER, frameFor } from "./ethernet.js";
+
+export const IP_HEADER = 20;
+export const UDP_HEADER = 8;
+export const ICMP = 1;
+export const UDP = 17;
+
+/** The one's complement sum of 16-bit words (RFC 1071). */
+export function onesSum(bytes: Uint8Array, start = 0): number {
+  let total = start;
+  for (let i = 0; i < bytes.length; i += 2) total += (bytes[i]! << 8) | (bytes[i + 1] ?? 0);
+  while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
+  return total;
+}
+
+/** Computes an IPv4 header's checksum anew. */
+export function sealHeader(header: Buffer): void {
+  header.writeUInt16BE(0, 10);
+  header.writeUInt16BE(~onesSum(header) & 0xffff, 10);
+}
+
+/** A datagram; addresses are numbers in host order. */
+export interface Datagram {
+  readonly source: number;
+  readonly destination: number;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly payload: Buffer;
+}
+
+/** The whole and sound UDP datagram in a frame, or null. One whose checksum the sender left to the card is sound. */
+export function readDatagram(frame: Buffer, isPartial = false): Datagram | null {
+  const ip = frame.subarray(ETHERNET_HEADER);
+  if (ip.length < IP_HEADER + UDP_HEADER || ip[0]! >> 4 !== 4 || ip[9] !== UDP) return null;
+  const header = (ip[0]! & 15) * 4;
+  const total = ip.readUInt16BE(2);
+  const isFragment = (ip.readUInt16BE(6) & 0x3fff) !== 0;
+  if (header < IP_HEADER || isFragment || total > ip.length || total < header + UDP_HEADER) return null;
+  if (onesSum(ip.subarray(0, header)) !== 0xffff) return null;
+  const segment = ip.subarray(header, total);
+  const length = segment.readUInt16BE(4);
+  if (length < UDP_HEADER || length > segment.length) return null;
+  const whole = segment.subarray(0, length);
+  if (!isPartial && segment.readUInt16BE(6) !== 0) {
+    if (onesSum(whole, onesSum(ip.subarray(12, 20)) + UDP + length) !== 0xffff) return null;
+  }
+  return {
+    source: ip.readUInt32BE(12),
+    destination: ip.readUInt32BE(16),
+    sourcePort: segment.readUInt16BE(0),
+    destinationPort: segment.readUInt16BE(2),
+    payload: whole.subarray(UDP_HEADER),
+  };
+}
+
+/** A datagram as a frame. */
+export function datagramFrame(to: Uint8Array, from: Uint8Array, datagram: Datagram): Buffer {
+  const { source, destination, sourcePort, destinationPort, payload } = datagram;
+  const length = UDP_HEADER + payload.length;
+  const frame = frameFor(to, from, ETHER_IPV4, IP_HEADER + length);
+  const header = frame.subarray(ETHERNET_HEADER, ETHERNET_HEADER + IP_HEADER);
+  header[0] = 0x45;
+  header.writeUInt16BE(IP_HEADER + length, 2);
+  header[8] = 64;
+  header[9] = UDP;
+  header.writeUInt32BE(source, 12);
+  header.writeUInt32BE(destination, 16);
+  sealHeader(header);
+  const segment = frame.subarray(ETHERNET_HEADER + IP_HEADER);
+  segment.writeUInt16BE(sourcePort, 0);
+  segment.writeUInt16BE(destinationPort, 2);
+  segment.writeUInt16BE(length, 4);
+  payload.copy(segment, UDP_HEADER);
+  const sum = ~onesSum(segment, onesSum(header.subarray(12, 20)) + UDP + length) & 0xffff;
+  segment.writeUInt16BE(sum === 0 ? 0xffff : sum, 6);
+  return frame;
+}
