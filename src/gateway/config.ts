@@ -3,7 +3,7 @@ import { z } from "zod";
 import { CIDR_PATTERN, IPV4_PATTERN, networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
 import type { ConfigSource } from "../config/document.js";
 import { type Fault, faultsOf } from "../config/faults.js";
-import { section, text } from "../config/fields.js";
+import { list, section, text } from "../config/fields.js";
 import type { JsonSchema } from "../config/json-schema.js";
 import { issuesOf, originOf, parseConfig } from "../config/load.js";
 import { isObject } from "../config/merge.js";
@@ -50,6 +50,14 @@ const gatewaySchema = section({
       address: "The gateway's own address there, which is the hosts' router, with its prefix",
       router: "Who takes packets for inside hosts that are not on the network itself",
     }),
+    dns: section({
+      servers: list(ipv4(), '"203.0.113.53"')
+        .max(8)
+        .default([])
+        .describe("Resolvers to ask, in this order; none: the host's own"),
+    })
+      .optional()
+      .describe("Answers DNS queries to the gateway's address, by asking resolvers; without it nobody does"),
     dhcp: dhcpSchema.optional().describe("Leases addresses to the hosts; without it they need their own"),
   }).describe("The inside network"),
   outside: section(
@@ -92,6 +100,8 @@ export interface ResolvedGatewayConfig {
   readonly outside: Network;
   /** What is leased inside; null: nothing. */
   readonly dhcp: ResolvedDhcp | null;
+  /** Resolvers that inside hosts are answered by, empty: the host's; null: they are not answered. */
+  readonly dns: readonly string[] | null;
   /** The path of the control socket. */
   readonly control: string;
 }
@@ -120,13 +130,23 @@ export function parseGatewayConfig(
   issues.push(...issuesOf(faults, origin));
   if (nat !== undefined && data !== undefined) {
     const networks = { inside: networkOfSide(data.inside), outside: networkOfSide(data.outside) };
-    const { dhcp } = data.inside;
+    const { dhcp, dns } = data.inside;
     const clashes = [
       ...clashesOf(nat, networks),
       ...(dhcp === undefined ? [] : dhcpClashes(dhcp, networks.inside)),
     ];
-    const resolved = dhcp === undefined ? null : resolveDhcp(dhcp);
-    if (clashes.length === 0) return { nat, ...networks, dhcp: resolved, control: data.control };
+    if (clashes.length === 0) {
+      const leased = dhcp === undefined ? null : resolveDhcp(dhcp);
+      // Who is told of no other name server, and is answered here, is told of this one.
+      const own = leased !== null && leased.dns.length === 0 && dns !== undefined;
+      return {
+        nat,
+        ...networks,
+        dhcp: own ? { ...leased, dns: [networks.inside.address] } : leased,
+        dns: dns?.servers ?? null,
+        control: data.control,
+      };
+    }
     issues.push(...issuesOf(clashes, origin));
   }
   throw new ConfigError(issues, origin.name);

@@ -18,9 +18,11 @@ import {
 } from "./config.js";
 import { DHCP_CLIENT, DHCP_SERVER } from "./dhcp/message.js";
 import { DhcpServer } from "./dhcp/server.js";
+import { DnsForwarder } from "./dns/forwarder.js";
+import { DNS_PORT, truncated } from "./dns/message.js";
 import { answerEcho } from "./echo.js";
 import { ETHER_ARP, ETHER_IPV4, EVERYBODY, etherTypeOf } from "./ethernet.js";
-import { datagramFrame, readDatagram } from "./ip.js";
+import { datagramFrame, IP_HEADER, readDatagram, UDP_HEADER } from "./ip.js";
 import { Neighbours } from "./neighbours.js";
 import { type GatewayStats, statsOf } from "./stats.js";
 
@@ -83,6 +85,7 @@ export class Gateway extends EventEmitter {
   #started: number | null = null;
   #warned = { text: "", at: 0 };
   #dhcp: DhcpServer | null = null;
+  #dns: DnsForwarder | null = null;
   #interfaceMtus = { inside: 0, outside: 0 };
   /** Forwards that are not the config's. */
   #added: readonly Forward[] = [];
@@ -113,6 +116,7 @@ export class Gateway extends EventEmitter {
       this.nat.reconfigure(this.#natConfig());
       this.#sides = [this.#side(own, INSIDE), this.#side(own, OUTSIDE)];
       this.#dhcp = this.#dhcpServer(insideMtu);
+      this.#dns = this.#dnsForwarder();
     } catch (error) {
       own.stop();
       throw error;
@@ -129,6 +133,7 @@ export class Gateway extends EventEmitter {
     clearInterval(this.#timer);
     this.#dhcp?.close();
     this.#dhcp = null;
+    this.#dns = null;
     this.#native?.stop();
     this.#native = null;
     this.#sides = null;
@@ -167,6 +172,7 @@ export class Gateway extends EventEmitter {
       this.#config = before;
       throw error;
     }
+    if (this.#native !== null) this.#dns = this.#dnsForwarder();
     const leased = this.#dhcp;
     if (this.#native === null || isDeepStrictEqual(next.dhcp, before.dhcp)) return;
     leased?.close();
@@ -233,6 +239,11 @@ export class Gateway extends EventEmitter {
   /** What the ports and the gateway have counted since the start; null when it does not run. */
   get stats(): GatewayStats | null {
     return this.#native === null ? null : statsOf(this.#native.readCounters());
+  }
+
+  #dnsForwarder(): DnsForwarder | null {
+    const { dns } = this.#config;
+    return dns === null ? null : new DnsForwarder(dns);
   }
 
   #dhcpServer(mtu: number): DhcpServer | null {
@@ -331,6 +342,7 @@ export class Gateway extends EventEmitter {
         const answer =
           answerEcho(frame, side.network.address, side.mac) ?? this.#dhcpAnswer(side, frame, offload);
         if (answer !== null) this.#native.inject(number, answer);
+        else void this.#dnsAnswer(side, frame, offload);
       }
     }
   }
@@ -351,6 +363,24 @@ export class Gateway extends EventEmitter {
       destinationPort: DHCP_CLIENT,
       payload,
     });
+  }
+
+  /** Answers a DNS query to the gateway's inside address. */
+  async #dnsAnswer(side: Side, frame: Buffer, offload: Buffer): Promise<void> {
+    if (this.#dns === null || side.number !== INSIDE) return;
+    const datagram = readDatagram(frame, isPartial(offload));
+    if (datagram?.destinationPort !== DNS_PORT || datagram.destination !== side.network.address) return;
+    const answer = await this.#dns.answer(datagram.payload);
+    if (answer === null) return;
+    const room = this.#interfaceMtus.inside - IP_HEADER - UDP_HEADER;
+    const reply = datagramFrame(frame.subarray(6, 12), side.mac, {
+      source: datagram.destination,
+      destination: datagram.source,
+      sourcePort: DNS_PORT,
+      destinationPort: datagram.sourcePort,
+      payload: answer.length > room ? truncated(answer) : answer,
+    });
+    this.#native?.inject(side.number, reply); // unless it was stopped meanwhile
   }
 
   #arp(side: Side, frame: Buffer, now: number): void {

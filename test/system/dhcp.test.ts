@@ -83,6 +83,13 @@ test("udhcpc gets an address and all that it asks for", { skip }, async () => {
   );
 });
 
+test("clients are told to ask the gateway for names, where it answers", { skip }, async () => {
+  await using lab = await bareLab();
+  const networks = inside({ range: "192.168.226.100-192.168.226.199" });
+  await lab.gateway({}, { inside: { ...networks.inside, dns: {} } });
+  equal((await udhcpc(lab)).dns, INSIDE_GATEWAY);
+});
+
 test("dhclient configures its interface, and is translated; it gets the same again, and another what is left", {
   skip,
 }, async () => {
