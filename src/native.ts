@@ -50,6 +50,8 @@ export interface CompiledConfig {
   evict: boolean;
   insideMtu: number;
   outsideMtu: number;
+  /** 0: none. */
+  insideAddress: number;
   decrementTtl: boolean;
   icmpErrors: boolean;
   verifyHeaderChecksum: boolean;

@@ -43,9 +43,11 @@ uint32_t buildError(uint8_t* out, uint32_t source, uint32_t destination, uint8_t
 }
 }  // namespace
 
-/// The address that an error about a packet is sent from (RFC 1812, 4.3.2.4; RFC 5508, REQ-5c): the
-/// pool's first, or where there is no pool, the 1:1 address that was sent to, or that sent.
-uint32_t Translator::errorSource(uint32_t source, uint32_t destination) const {
+/// The address that an error about a packet is sent from (RFC 1812, 4.3.2.4; RFC 5508, REQ-5c): to
+/// inside the NAT's own there; else the pool's first, or where there is no pool, the 1:1 address
+/// that was sent to, or that sent.
+uint32_t Translator::errorSource(uint32_t source, uint32_t destination, bool toInside) const {
+  if (toInside && config_.insideAddress != 0) return config_.insideAddress;
   if (addresses_.pool() != 0) return addresses_[0].address;
   if (addresses_.find(destination) != PublicAddresses::kNone) return destination;
   PublicEndpoint e{};
@@ -66,8 +68,8 @@ void Translator::originate(const PacketView& cause, const Parsed& parsed, uint8_
   limit.count(config_.icmpErrorRate, now_);
   StoredPacket& stored = store_[link];
   stored.length =
-      buildError(store_.bytes(link), errorSource(parsed.source, parsed.destination), parsed.source,
-                 cause.data[kIpTos], type, code, mtu, cause.data, parsed.end);
+      buildError(store_.bytes(link), errorSource(parsed.source, parsed.destination, toInside),
+                 parsed.source, cause.data[kIpTos], type, code, mtu, cause.data, parsed.end);
   stored.wire = stored.length;
   stored.tag = tag;
   stored.cause = tag;
@@ -117,7 +119,7 @@ void Translator::answerUnsolicited(uint64_t until) {
     }
     uint8_t* p = store_.bytes(link);
     const auto from = load<uint32_t>(p + kIpSource), to = load<uint32_t>(p + kIpDestination);
-    stored.length = buildError(p, errorSource(from, to), from, p[kIpTos], kUnreachable,
+    stored.length = buildError(p, errorSource(from, to, false), from, p[kIpTos], kUnreachable,
                                kPortUnreachable, 0, p, stored.length);
     stored.wire = stored.length;
     stored.cause = 0;

@@ -248,7 +248,7 @@ class Translator {
   void putPieces(const PacketView& packet, uint32_t mtu, uint32_t tag, bool toInside);
 
   // icmp_origin.cpp
-  uint32_t errorSource(uint32_t source, uint32_t destination) const;
+  uint32_t errorSource(uint32_t source, uint32_t destination, bool toInside) const;
   void originate(const PacketView& cause, const Parsed& parsed, uint8_t type, uint8_t code,
                  bool toInside, uint32_t tag, uint32_t mtu = 0);
   void answerLater(const PacketView& packet, uint32_t tag);

@@ -240,6 +240,21 @@ TEST_CASE("originated: time exceeded, to either side, about the packet as it cam
   CHECK(nat->stats.originated == 2);
 }
 
+TEST_CASE("originated: to inside from the NAT's own address there, to outside from a public one") {
+  Config c = config();
+  c.icmpErrors = true;
+  c.insideAddress = ip(192, 168, 226, 2);
+  auto nat = make(c);
+  const End out = mapped(*nat, kInside);
+  send(*nat, withTtl(udp(kInside, kRemote), 1));
+  send(*nat, withTtl(udp(kRemote, out), 1));
+  std::vector<uint32_t> sources;
+  nat->take([&](const StoredPacket&, const uint8_t* p) {
+    sources.push_back(load<uint32_t>(p + kIpSource));
+  });
+  CHECK(sources == std::vector<uint32_t>{c.insideAddress, kPublic});
+}
+
 TEST_CASE("originated: a TTL of 1 or 0 is dropped, 2 goes on; kept ones go on with 1") {
   for (const bool decrement : {true, false}) {
     Config c = answering();

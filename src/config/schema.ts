@@ -1,7 +1,7 @@
 // The config as one schema: what keys there are, what they mean, what they default to. Types, error messages,
 // the JSON Schema and the README's table all come from here.
 import { z } from "zod";
-import { insidePrefix, portRange, publicPrefix } from "./address-fields.js";
+import { insideAddress, insidePrefix, portRange, publicPrefix } from "./address-fields.js";
 import { behaviourShape } from "./behaviour.js";
 import { choice, flag, list, mtu, section } from "./fields.js";
 import { limitsShape } from "./limits.js";
@@ -99,6 +99,11 @@ export const natConfigSchema = section({
   icmpErrors: flag()
     .default(false)
     .describe("Send ICMP errors of one's own: time exceeded, prohibited, port unreachable, too big"),
+  insideAddress: insideAddress
+    .optional()
+    .describe(
+      "The NAT's own address inside, which its ICMP errors to inside hosts come from; else a public one",
+    ),
   inboundRefresh: behaviourShape.inboundRefresh,
   tcpPickup: behaviourShape.tcpPickup,
   tcpLiberal: behaviourShape.tcpLiberal,

@@ -281,7 +281,8 @@ export class Gateway extends EventEmitter {
       inside: nat.mtu.inside || this.#interfaceMtus.inside,
       outside: nat.mtu.outside || this.#interfaceMtus.outside,
     };
-    return { ...nat, mtu, forwards: [...nat.forwards, ...this.#added] };
+    const insideAddress = nat.insideAddress ?? formatIpv4(this.#config.inside.address);
+    return { ...nat, mtu, insideAddress, forwards: [...nat.forwards, ...this.#added] };
   }
 
   #open(): NativeGateway {

@@ -686,6 +686,12 @@ export const mutants: readonly Mutant[] = [
     ],
   ]),
   ...group("originated errors", "nat/icmp_origin.cpp", [
+    [
+      "errors outside come from inside",
+      "if (toInside && config_.insideAddress != 0)",
+      "if (config_.insideAddress != 0)",
+    ],
+    ["no error comes from the address inside", "if (toInside && config_.insideAddress != 0)", "if (false)"],
     ["errors are answered", "parsed.kind == Kind::IcmpError || ", ""],
     ["later fragments are answered", "parsed.kind == Kind::Fragment ||", ""],
     ["unroutable sources are answered", " ||\n      isUnroutable(parsed.source)", ""],

@@ -105,6 +105,13 @@ test("a smaller MTU outside is found by senders inside", { skip }, async () => {
   );
 });
 
+test("traceroute sees the gateway by its inside address", { skip }, async () => {
+  await using lab = await Lab.create();
+  await lab.gateway();
+  const answer = await lab.exec("in", "sh", "-c", `ping -t 1 -c 1 -W 2 ${OUTSIDE_HOST}; true`);
+  match(answer, new RegExp(`From ${INSIDE_GATEWAY} .*Time to live exceeded`));
+});
+
 test("forwards lead inside, from outside and by hairpin", { skip }, async () => {
   await using lab = await Lab.create();
   await lab.gateway({
