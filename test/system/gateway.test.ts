@@ -1,5 +1,5 @@
 // `napt gateway` between network namespaces: real kernels on both sides, real programs on them.
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { INSIDE_GATEWAY, INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, whyNoLab } from "./lab.js";
@@ -173,6 +173,24 @@ test("a neighbour that comes back elsewhere is found again", { skip }, async () 
   // It tells of itself by asking for us; who it was does not answer any more.
   await lab.exec("out", "sh", "-c", `ping -c 1 -W 1 ${PUBLIC}; true`);
   match(await lab.exec("in", "ping", "-c", "12", "-i", "0.5", OUTSIDE_HOST), /from 203\.0\.113\.8/);
+});
+
+test("CAP_NET_RAW is all it needs, and without it is told so", {
+  skip: skip || whyNoLab("setpriv"),
+}, async () => {
+  await using lab = await Lab.create();
+  const withOnly = (capability: string) => [
+    "--inh-caps=-all",
+    `--bounding-set=-all${capability}`,
+    "--no-new-privs",
+  ];
+  const command = lab.command("gateway", "--config", lab.configFile());
+  await rejects(
+    lab.start("gw", /^ready/, "setpriv", ...withOnly(""), ...command),
+    /can't open a packet socket "gin0": Operation not permitted; it needs root, or the capability CAP_NET_RAW/,
+  );
+  await lab.start("gw", /^ready/, "setpriv", ...withOnly(",+net_raw"), ...command);
+  match(await lab.exec("in", "ping", "-c", "1", OUTSIDE_HOST), / 0% packet loss/);
 });
 
 test("what can't be is told with what to do about it", { skip }, async () => {
