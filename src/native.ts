@@ -161,12 +161,14 @@ export interface NativeGateway {
   start(): void;
   stop(): void;
   describe(side: NativeSide): [mac: Buffer, mtu: number];
+  /** Of what goes to a side; 0: any. */
+  setMtu(side: NativeSide, mtu: number): void;
   setNeighbour(side: NativeSide, address: number, mac: Uint8Array): void;
   forgetNeighbour(side: NativeSide, address: number): void;
   /** Sends a frame; false when the port did not take it. */
   inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array): boolean;
   takePunts(): NativePunt[];
-  /** Eight of the inside port, eight of the outside port, four of the gateway. */
+  /** Nine of the inside port, nine of the outside port, four of the gateway. */
   readCounters(): number[];
 }
 

@@ -58,6 +58,7 @@ Napi::Function GatewayHandle::define(Napi::Env env) {
       env, "Gateway",
       {InstanceMethod<&GatewayHandle::start>("start"), InstanceMethod<&GatewayHandle::stop>("stop"),
        InstanceMethod<&GatewayHandle::describe>("describe"),
+       InstanceMethod<&GatewayHandle::setMtu>("setMtu"),
        InstanceMethod<&GatewayHandle::setNeighbour>("setNeighbour"),
        InstanceMethod<&GatewayHandle::forgetNeighbour>("forgetNeighbour"),
        InstanceMethod<&GatewayHandle::inject>("inject"),
@@ -112,6 +113,14 @@ Napi::Value GatewayHandle::describe(const Napi::CallbackInfo& info) {
   return pair;
 }
 
+/// setMtu(side, mtu)
+Napi::Value GatewayHandle::setMtu(const Napi::CallbackInfo& info) {
+  if (gateway_ != nullptr) {
+    gateway_->setMtu(sideOf(info[0]), info[1].As<Napi::Number>().Uint32Value());
+  }
+  return info.Env().Undefined();
+}
+
 /// setNeighbour(side, address, mac)
 Napi::Value GatewayHandle::setNeighbour(const Napi::CallbackInfo& info) {
   if (gateway_ != nullptr) {
@@ -158,7 +167,7 @@ Napi::Value GatewayHandle::takePunts(const Napi::CallbackInfo& info) {
   return list;
 }
 
-/// readCounters(): of the inside port, of the outside port (8 each), of the gateway (4)
+/// readCounters(): of the inside port, of the outside port (9 each), of the gateway (4)
 Napi::Value GatewayHandle::readCounters(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array list = Napi::Array::New(env);
@@ -170,7 +179,7 @@ Napi::Value GatewayHandle::readCounters(const Napi::CallbackInfo& info) {
   for (const GatewaySide side : {kInside, kOutside}) {
     const PortCounters& c = gateway_->port(side).counters();
     for (const Tally* tally : {&c.received, &c.receivedBytes, &c.sent, &c.sentBytes, &c.lost,
-                               &c.cut, &c.tooLong, &c.refused}) {
+                               &c.cut, &c.tagged, &c.tooLong, &c.refused}) {
       put(*tally);
     }
   }

@@ -18,6 +18,7 @@ class GatewayHandle : public Napi::ObjectWrap<GatewayHandle> {
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
   Napi::Value describe(const Napi::CallbackInfo& info);
+  Napi::Value setMtu(const Napi::CallbackInfo& info);
   Napi::Value setNeighbour(const Napi::CallbackInfo& info);
   Napi::Value forgetNeighbour(const Napi::CallbackInfo& info);
   Napi::Value inject(const Napi::CallbackInfo& info);

@@ -21,8 +21,17 @@ uint32_t destinationOf(const Frame& frame) {
   return load<uint32_t>(frame.data + kEthernetHeader + kIpDestination);
 }
 
-/// Whether a frame is cut into segments when it leaves: then no MTU applies to it as a whole.
-bool isSegmented(const Frame& frame) { return frame.offload.gsoType != 0; }
+/// The largest of the packets that a super-packet is cut into when it leaves; 0 when it is none, or
+/// of a kind that is not known.
+uint32_t segmentOf(const Frame& frame) {
+  if (frame.offload.gsoType == 0) return 0;
+  const uint8_t* ip = frame.data + kEthernetHeader;
+  const uint32_t here = frame.length - kEthernetHeader, header = (ip[0] & 15u) * 4;
+  if (here < header + kTcpHeader) return 0;
+  const bool tcp = ip[kIpProtocol] == kTcp;
+  if (!tcp && ip[kIpProtocol] != kUdp) return 0;
+  return header + (tcp ? (ip[header + 12] >> 4) * 4u : kUdpHeader) + frame.offload.gsoSize;
+}
 }  // namespace
 
 Gateway::Gateway(std::shared_ptr<SharedTranslator> shared, uint64_t clock, Joined inside,
@@ -126,14 +135,18 @@ bool Gateway::admit(GatewaySide from, const Frame& frame) {
 
 void Gateway::translate(GatewaySide from) {
   Port& port = *sides_[from].port;
+  const uint32_t mtu = mtus_[otherOf(from)].load(std::memory_order_relaxed);
   for (uint32_t i = 0; i < count_; i++) {
     const Frame& frame = frames_[i];
     const bool partial = (frame.offload.flags & Offload::kNeedsChecksum) != 0;
+    // Whose segments are too long is too long itself, so that its sender is told.
+    const uint32_t segment = segmentOf(frame);
+    const bool fits = segment != 0 && (mtu == 0 || segment <= mtu);
     Descriptor& d = descriptors_[i];
     d = {};
     d.offset = static_cast<uint32_t>(frame.data + kEthernetHeader - port.memory());
     d.length = frame.length - kEthernetHeader;
-    d.flags = (partial ? kPartialChecksum : 0u) | (isSegmented(frame) ? kSegmented : 0u) |
+    d.flags = (partial ? kPartialChecksum : 0u) | (fits ? kSegmented : 0u) |
               (from == kOutside ? kFromOutside : 0u);
   }
   const std::lock_guard lock(shared_->mutex);

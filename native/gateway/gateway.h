@@ -51,6 +51,9 @@ class Gateway {
   /// Ends the thread; what was received is sent.
   void stop();
 
+  /// The largest packet that goes to a side. The translator goes by the same; here it holds for the
+  /// segments that a super-packet will be cut into. 0: any.
+  void setMtu(GatewaySide side, uint32_t mtu) { mtus_[side] = mtu; }
   void setNeighbour(GatewaySide side, uint32_t address, const Mac& mac);
   void forgetNeighbour(GatewaySide side, uint32_t address);
   /// Sends a frame by a port; any thread may.
@@ -86,6 +89,7 @@ class Gateway {
   GatewayCounters counters_;
   std::thread thread_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<uint32_t> mtus_[2] = {0, 0};
   int wake_ = -1;
 
   // Of the burst under way.

@@ -93,8 +93,7 @@ bool PacketPort::prepare(const std::string& interface, int index, Fault& fault) 
   void* memory = mmap(nullptr, ringBytes_, PROT_READ | PROT_WRITE, MAP_SHARED, receiving_, 0);
   if (memory == MAP_FAILED) return fails("map the receive ring");
   ring_ = static_cast<uint8_t*>(memory);
-  // Straight to the driver: the queueing discipline would only delay what comes from one thread.
-  set(sending_, PACKET_QDISC_BYPASS, one);
+  // Not with PACKET_QDISC_BYPASS: the kernel drops super-packets there that the card can't cut.
   const int room = 16 << 20;
   if (setsockopt(sending_, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0) {
     setsockopt(sending_, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
@@ -134,6 +133,10 @@ uint32_t PacketPort::receive(Frame* frames, uint32_t most) {
     if (header.tp_mac < sizeof(Offload) || header.tp_mac > kSlotBytes ||
         header.tp_snaplen > kSlotBytes - header.tp_mac || header.tp_snaplen != header.tp_len) {
       counters_.cut.add(1);
+      continue;
+    }
+    if ((status & TP_STATUS_VLAN_VALID) != 0) {
+      counters_.tagged.add(1);
       continue;
     }
     Frame& frame = frames[count++];

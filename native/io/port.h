@@ -45,6 +45,7 @@ struct PortCounters {
   Tally received, receivedBytes, sent, sentBytes;
   Tally lost;     // came while the ring was full
   Tally cut;      // larger than what the ring holds
+  Tally tagged;   // of a VLAN
   Tally tooLong;  // larger than the interface's MTU
   Tally refused;  // the kernel did not take it: its queue is full, or the interface is down
 };

@@ -113,7 +113,7 @@ export class Gateway extends EventEmitter {
       const [, insideMtu] = own.describe(INSIDE);
       const [, outsideMtu] = own.describe(OUTSIDE);
       this.#interfaceMtus = { inside: insideMtu, outside: outsideMtu };
-      this.nat.reconfigure(this.#natConfig());
+      this.#apply(own);
       this.#sides = [this.#side(own, INSIDE), this.#side(own, OUTSIDE)];
       this.#dhcp = this.#dhcpServer(insideMtu);
       this.#dns = this.#dnsForwarder();
@@ -167,7 +167,7 @@ export class Gateway extends EventEmitter {
     const before = this.#config;
     this.#config = next;
     try {
-      this.nat.reconfigure(this.#natConfig());
+      this.#apply(this.#native);
     } catch (error) {
       this.#config = before;
       throw error;
@@ -263,11 +263,19 @@ export class Gateway extends EventEmitter {
     this.emit("warning", text);
   }
 
+  /** Puts the config in force. */
+  #apply(running: NativeGateway | null): void {
+    const config = this.#natConfig();
+    this.nat.reconfigure(config);
+    running?.setMtu(INSIDE, config.mtu.inside);
+    running?.setMtu(OUTSIDE, config.mtu.outside);
+  }
+
   #changeForwards(added: readonly Forward[]): void {
     const before = this.#added;
     this.#added = added;
     try {
-      this.nat.reconfigure(this.#natConfig());
+      this.#apply(this.#native);
     } catch (error) {
       this.#added = before;
       throw error;

@@ -10,6 +10,8 @@ export interface PortStats {
   readonly lost: number;
   /** Frames larger than the ring holds. */
   readonly cut: number;
+  /** Frames of a VLAN: the interface of that VLAN would be the gateway's. */
+  readonly tagged: number;
   /** Frames larger than the interface's MTU. */
   readonly tooLong: number;
   /** Frames that the kernel did not take: its queue was full, or the interface down. */
@@ -28,7 +30,17 @@ export interface GatewayStats {
   readonly puntsLost: number;
 }
 
-const PORT = ["received", "receivedBytes", "sent", "sentBytes", "lost", "cut", "tooLong", "refused"] as const;
+const PORT = [
+  "received",
+  "receivedBytes",
+  "sent",
+  "sentBytes",
+  "lost",
+  "cut",
+  "tagged",
+  "tooLong",
+  "refused",
+] as const;
 const OWN = ["foreign", "unroutable", "punted", "puntsLost"] as const;
 
 /** Names for what the native side counts in order. */
