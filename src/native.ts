@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { NatError } from "./errors.js";
+import type { GatewayStats } from "./gateway/stats.js";
 import { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";
 
 /** A config as native/addon/config_reader.cpp reads it: host-order numbers, times in ns. */
@@ -153,8 +154,8 @@ export const INSIDE = 0;
 export const OUTSIDE = 1;
 export type NativeSide = typeof INSIDE | typeof OUTSIDE;
 
-/** A frame that the gateway's thread does not handle: side, only its next hop is missing, bytes, offload header. */
-export type NativePunt = [side: NativeSide, unresolved: boolean, frame: Buffer, offload: Buffer];
+/** A frame that the gateway's thread does not handle; `hop` is a next hop whose hardware address is missing, or 0. */
+export type NativePunt = [side: NativeSide, hop: number, frame: Buffer, offload: Buffer];
 
 /** A gateway's thread between two ports (native/addon/gateway_handle.h). */
 export interface NativeGateway {
@@ -165,11 +166,9 @@ export interface NativeGateway {
   setMtu(side: NativeSide, mtu: number): void;
   setNeighbour(side: NativeSide, address: number, mac: Uint8Array): void;
   forgetNeighbour(side: NativeSide, address: number): void;
-  /** Sends a frame; false when the port did not take it. */
-  inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array): boolean;
+  inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array): void;
   takePunts(): NativePunt[];
-  /** Nine of the inside port, nine of the outside port, four of the gateway. */
-  readCounters(): number[];
+  readCounters(): GatewayStats;
 }
 
 interface Addon {

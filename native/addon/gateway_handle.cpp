@@ -1,7 +1,6 @@
 #include "addon/gateway_handle.h"
 
 #include <cstring>
-#include <ctime>
 
 #include "addon/engine.h"
 #include "io/packet_port.h"
@@ -23,12 +22,6 @@ Mac macOf(const Napi::Value& value) {
   const auto bytes = value.As<Napi::Uint8Array>();
   if (bytes.ByteLength() == mac.size()) std::memcpy(mac.data(), bytes.Data(), mac.size());
   return mac;
-}
-
-uint64_t monotonic() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
 /// {interface, local, network, mask, router}: numbers in host order. Throws what the system says
@@ -77,7 +70,6 @@ GatewayHandle::GatewayHandle(const Napi::CallbackInfo& info)
   engine_ = Napi::Persistent(info[0].As<Napi::Object>());
   const uint64_t clock = monotonic() - engine.toTime(info[1].As<Napi::Number>().DoubleValue());
   onPunt_ = Napi::ThreadSafeFunction::New(env, info[4].As<Napi::Function>(), "napt gateway", 0, 1);
-  // It is the gateway that keeps a process alive, not that punts might come.
   gateway_ = std::make_unique<Gateway>(engine.share(), clock, std::move(inside), std::move(outside),
                                        [this] { onPunt_.NonBlockingCall(); });
 }
@@ -135,9 +127,9 @@ Napi::Value GatewayHandle::forgetNeighbour(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-/// inject(side, frame, offload): whether the port took it
+/// inject(side, frame, offload)
 Napi::Value GatewayHandle::inject(const Napi::CallbackInfo& info) {
-  if (gateway_ == nullptr) return Napi::Boolean::New(info.Env(), false);
+  if (gateway_ == nullptr) return info.Env().Undefined();
   auto bytes = info[1].As<Napi::Uint8Array>();
   Frame frame{bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()), Offload{}};
   if (info[2].IsTypedArray()) {
@@ -146,10 +138,11 @@ Napi::Value GatewayHandle::inject(const Napi::CallbackInfo& info) {
       std::memcpy(&frame.offload, offload.Data(), sizeof(Offload));
     }
   }
-  return Napi::Boolean::New(info.Env(), gateway_->inject(sideOf(info[0]), frame));
+  gateway_->inject(sideOf(info[0]), frame);
+  return info.Env().Undefined();
 }
 
-/// takePunts(): [side, unresolved, frame, offload] for each
+/// takePunts(): [side, hop or 0, frame, offload] for each
 Napi::Value GatewayHandle::takePunts(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array list = Napi::Array::New(env);
@@ -158,7 +151,7 @@ Napi::Value GatewayHandle::takePunts(const Napi::CallbackInfo& info) {
   for (const Punt& punt : gateway_->takePunts()) {
     Napi::Array entry = Napi::Array::New(env, 4);
     entry[0u] = static_cast<uint32_t>(punt.side);
-    entry[1u] = punt.unresolved;
+    entry[1u] = swap32(punt.hop);
     entry[2u] = Napi::Buffer<uint8_t>::Copy(env, punt.frame.data(), punt.frame.size());
     entry[3u] = Napi::Buffer<uint8_t>::Copy(env, reinterpret_cast<const uint8_t*>(&punt.offload),
                                             sizeof(Offload));
@@ -167,25 +160,34 @@ Napi::Value GatewayHandle::takePunts(const Napi::CallbackInfo& info) {
   return list;
 }
 
-/// readCounters(): of the inside port, of the outside port (9 each), of the gateway (4)
+/// readCounters(): {inside: {received, ...}, outside: {...}, foreign, ...} as GatewayStats
 Napi::Value GatewayHandle::readCounters(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  Napi::Array list = Napi::Array::New(env);
-  if (gateway_ == nullptr) return list;
-  uint32_t at = 0;
-  const auto put = [&](const Tally& tally) {
-    list[at++] = Napi::Number::New(env, static_cast<double>(tally.get()));
+  Napi::Object all = Napi::Object::New(env);
+  if (gateway_ == nullptr) return all;
+  const auto put = [&](Napi::Object& in, const char* name, const Tally& tally) {
+    in.Set(name, Napi::Number::New(env, static_cast<double>(tally.get())));
   };
   for (const GatewaySide side : {kInside, kOutside}) {
     const PortCounters& c = gateway_->port(side).counters();
-    for (const Tally* tally : {&c.received, &c.receivedBytes, &c.sent, &c.sentBytes, &c.lost,
-                               &c.cut, &c.tagged, &c.tooLong, &c.refused}) {
-      put(*tally);
-    }
+    Napi::Object port = Napi::Object::New(env);
+    put(port, "received", c.received);
+    put(port, "receivedBytes", c.receivedBytes);
+    put(port, "sent", c.sent);
+    put(port, "sentBytes", c.sentBytes);
+    put(port, "lost", c.lost);
+    put(port, "cut", c.cut);
+    put(port, "tagged", c.tagged);
+    put(port, "tooLong", c.tooLong);
+    put(port, "refused", c.refused);
+    all.Set(side == kInside ? "inside" : "outside", port);
   }
   const GatewayCounters& c = gateway_->counters();
-  for (const Tally* tally : {&c.foreign, &c.unroutable, &c.punted, &c.puntsLost}) put(*tally);
-  return list;
+  put(all, "foreign", c.foreign);
+  put(all, "unroutable", c.unroutable);
+  put(all, "punted", c.punted);
+  put(all, "puntsLost", c.puntsLost);
+  return all;
 }
 
 }  // namespace napt

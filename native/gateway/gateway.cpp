@@ -4,14 +4,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <ctime>
-
 #include "nat/batch.h"
 
 namespace napt {
 
 namespace {
-constexpr uint64_t kMillisecond = 1'000'000;
 /// How often expiry is looked after when traffic does not.
 constexpr uint64_t kTidyEvery = 100 * kMillisecond;
 
@@ -27,9 +24,9 @@ uint32_t segmentOf(const Frame& frame) {
   if (frame.offload.gsoType == 0) return 0;
   const uint8_t* ip = frame.data + kEthernetHeader;
   const uint32_t here = frame.length - kEthernetHeader, header = (ip[0] & 15u) * 4;
-  if (here < header + kTcpHeader) return 0;
   const bool tcp = ip[kIpProtocol] == kTcp;
   if (!tcp && ip[kIpProtocol] != kUdp) return 0;
+  if (here < header + (tcp ? kTcpHeader : kUdpHeader)) return 0;
   return header + (tcp ? (ip[header + 12] >> 4) * 4u : kUdpHeader) + frame.offload.gsoSize;
 }
 }  // namespace
@@ -58,17 +55,11 @@ void Gateway::stop() {
   thread_.join();
 }
 
-uint64_t Gateway::now() const {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<uint64_t>(time.tv_sec) * 1000 * kMillisecond +
-         static_cast<uint64_t>(time.tv_nsec) - clock_;
-}
-
 void Gateway::run() {
   while (!stopping_.load(std::memory_order_relaxed)) {
     const uint32_t done = pump(kInside) + pump(kOutside);
     if (now() - tidied_ >= kTidyEvery) tidy();
+    if (hasInjected_.load(std::memory_order_acquire)) sendInjected();
     if (done == 0) waitForFrames();
   }
 }
@@ -78,6 +69,10 @@ void Gateway::waitForFrames() {
                     {sides_[kOutside].port->descriptor(), POLLIN, 0},
                     {wake_, POLLIN, 0}};
   poll(waits, 3, static_cast<int>(kTidyEvery / kMillisecond));
+  if (waits[2].revents != 0) {
+    eventfd_t woken = 0;
+    eventfd_read(wake_, &woken);
+  }
   for (const GatewaySide side : {kInside, kOutside}) {
     if ((waits[side].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0) continue;
     sides_[side].port->recover();
@@ -115,7 +110,7 @@ bool Gateway::admit(GatewaySide from, const Frame& frame) {
   const uint16_t type = whole ? load16be(frame.data + kEtherType) : uint16_t{0};
   const bool ours = whole && isFor(frame.data, network.mac);
   if (type == kEtherArp && (ours || isGroup(frame.data))) {
-    punt(from, false, frame);
+    punt(from, 0, frame);
     return false;
   }
   if (type != kEtherIpv4 || frame.length < kEthernetHeader + kIpHeader) {
@@ -126,7 +121,7 @@ bool Gateway::admit(GatewaySide from, const Frame& frame) {
   const bool local = ours && destination == network.local && destination != 0;
   const bool toAll = isGroup(frame.data) && destination == 0xffffffff;
   if (local || toAll) {
-    punt(from, false, frame);
+    punt(from, 0, frame);
     return false;
   }
   if (!ours) counters_.foreign.add(1);
@@ -163,11 +158,11 @@ void Gateway::translate(GatewaySide from) {
 void Gateway::collect(Translator& nat) {
   nat.take([this](const StoredPacket& packet, const uint8_t* bytes) {
     if (packet.origin == Origin::Discarded) return;
-    Emitted& emitted = emitted_.emplace_back();
-    emitted.to = packet.toInside ? kInside : kOutside;
-    emitted.frame.resize(kEthernetHeader + packet.length);
-    store16be(emitted.frame.data() + kEtherType, kEtherIpv4);
-    std::memcpy(emitted.frame.data() + kEthernetHeader, bytes, packet.length);
+    Made& made = emitted_.emplace_back();
+    made.to = packet.toInside ? kInside : kOutside;
+    made.bytes.resize(kEthernetHeader + packet.length);
+    store16be(made.bytes.data() + kEtherType, kEtherIpv4);
+    std::memcpy(made.bytes.data() + kEthernetHeader, bytes, packet.length);
   });
 }
 
@@ -181,10 +176,7 @@ void Gateway::dispatch() {
     if (direction == Direction::None) continue;  // passed within the network that it came from
     transmit(direction == Direction::Outbound ? kOutside : kInside, frames_[i]);
   }
-  for (Emitted& emitted : emitted_) {
-    transmit(emitted.to,
-             {emitted.frame.data(), static_cast<uint32_t>(emitted.frame.size()), Offload{}});
-  }
+  for (Made& made : emitted_) transmit(made.to, made.frame());
 }
 
 /// Sends a translated packet to its next hop.
@@ -197,7 +189,7 @@ void Gateway::transmit(GatewaySide to, const Frame& frame) {
   }
   const Mac* mac = neighbours_[to].find(hop);
   if (mac == nullptr) {
-    punt(to, true, frame);
+    punt(to, hop, frame);
     return;
   }
   address(frame.data, *mac, network.mac);
@@ -221,7 +213,26 @@ void Gateway::tidy() {
   emitted_.clear();
 }
 
-void Gateway::punt(GatewaySide side, bool unresolved, const Frame& frame) {
+void Gateway::inject(GatewaySide side, const Frame& frame) {
+  {
+    const std::lock_guard lock(injectedMutex_);
+    injected_.push_back({side, frame.offload, {frame.data, frame.data + frame.length}});
+  }
+  if (!hasInjected_.exchange(true, std::memory_order_release)) eventfd_write(wake_, 1);
+}
+
+void Gateway::sendInjected() {
+  std::vector<Made> made;
+  {
+    const std::lock_guard lock(injectedMutex_);
+    hasInjected_.store(false, std::memory_order_relaxed);
+    made.swap(injected_);
+  }
+  for (Made& one : made) sides_[one.to].port->send(one.frame());
+  for (Joined& side : sides_) side.port->flush();
+}
+
+void Gateway::punt(GatewaySide side, uint32_t hop, const Frame& frame) {
   constexpr size_t kMost = 512;
   bool first = false;
   {
@@ -231,7 +242,7 @@ void Gateway::punt(GatewaySide side, bool unresolved, const Frame& frame) {
       return;
     }
     first = punts_.empty();
-    punts_.push_back({side, unresolved, frame.offload, {frame.data, frame.data + frame.length}});
+    punts_.push_back({side, hop, frame.offload, {frame.data, frame.data + frame.length}});
   }
   counters_.punted.add(1);
   if (first) onPunt_();

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "gateway/clock.h"
 #include "gateway/network.h"
 #include "gateway/shared_translator.h"
 
@@ -20,8 +21,8 @@ enum GatewaySide : uint8_t { kInside, kOutside };
 
 /// A frame for TypeScript.
 struct Punt {
-  GatewaySide side;  // it came in there, or (`unresolved`) is to leave there
-  bool unresolved;   // translated; only its next hop's hardware address is missing
+  GatewaySide side;  // it came in there, or is to leave there
+  uint32_t hop;      // translated; only this next hop's hardware address is missing. 0: it is not
   Offload offload;
   std::vector<uint8_t> frame;
 };
@@ -56,8 +57,8 @@ class Gateway {
   void setMtu(GatewaySide side, uint32_t mtu) { mtus_[side] = mtu; }
   void setNeighbour(GatewaySide side, uint32_t address, const Mac& mac);
   void forgetNeighbour(GatewaySide side, uint32_t address);
-  /// Sends a frame by a port; any thread may.
-  bool inject(GatewaySide side, const Frame& frame) { return sides_[side].port->sendAlone(frame); }
+  /// Has the gateway's thread send a frame; any thread may.
+  void inject(GatewaySide side, const Frame& frame);
   std::vector<Punt> takePunts();
 
   const GatewayCounters& counters() const { return counters_; }
@@ -67,7 +68,7 @@ class Gateway {
   static constexpr uint32_t kBurst = 64;
 
   void run();
-  uint64_t now() const;
+  uint64_t now() const { return monotonic() - clock_; }
   void waitForFrames();
   uint32_t pump(GatewaySide from);
   bool admit(GatewaySide from, const Frame& frame);
@@ -76,7 +77,8 @@ class Gateway {
   void transmit(GatewaySide to, const Frame& frame);
   void collect(Translator& nat);
   void tidy();
-  void punt(GatewaySide side, bool unresolved, const Frame& frame);
+  void sendInjected();
+  void punt(GatewaySide side, uint32_t hop, const Frame& frame);
 
   const std::shared_ptr<SharedTranslator> shared_;
   const uint64_t clock_;
@@ -86,6 +88,15 @@ class Gateway {
   const std::function<void()> onPunt_;
   std::vector<Punt> punts_;
   std::mutex puntsMutex_;
+  struct Made {
+    GatewaySide to;
+    Offload offload;
+    std::vector<uint8_t> bytes;
+    Frame frame() { return {bytes.data(), static_cast<uint32_t>(bytes.size()), offload}; }
+  };
+  std::vector<Made> injected_;
+  std::mutex injectedMutex_;
+  std::atomic<bool> hasInjected_ = false;
   GatewayCounters counters_;
   std::thread thread_;
   std::atomic<bool> stopping_ = false;
@@ -96,12 +107,7 @@ class Gateway {
   Frame frames_[kBurst];
   uint32_t count_ = 0;
   Descriptor descriptors_[kBurst] = {};
-  /// What the translator put out itself.
-  struct Emitted {
-    GatewaySide to;
-    std::vector<uint8_t> frame;
-  };
-  std::vector<Emitted> emitted_;
+  std::vector<Made> emitted_;  // what the translator put out itself
   uint64_t tidied_ = 0;
 };
 

@@ -185,21 +185,6 @@ void PacketPort::flush() {
   queued_ = 0;
 }
 
-bool PacketPort::sendAlone(const Frame& frame) {
-  Offload offload = frame.offload;
-  iovec parts[2] = {{&offload, sizeof offload}, {frame.data, frame.length}};
-  msghdr message{};
-  message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  if (sendmsg(sending_, &message, MSG_DONTWAIT) < 0) {
-    refuse(errno);
-    return false;
-  }
-  counters_.sent.add(1);
-  counters_.sentBytes.add(frame.length);
-  return true;
-}
-
 void PacketPort::recover() {
   for (const int socket : {receiving_, sending_}) {
     int error = 0;

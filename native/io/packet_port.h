@@ -25,7 +25,6 @@ class PacketPort : public Port {
   void release() override;
   void send(const Frame& frame) override;
   void flush() override;
-  bool sendAlone(const Frame& frame) override;
   void recover() override;
   const PortCounters& counters() override;
 

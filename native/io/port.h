@@ -50,6 +50,7 @@ struct PortCounters {
   Tally refused;  // the kernel did not take it: its queue is full, or the interface is down
 };
 
+/// Belongs to one thread, but for its counters.
 class Port {
  public:
   virtual ~Port() = default;
@@ -71,13 +72,11 @@ class Port {
   /// Queues a frame, whose bytes must stay until `flush`.
   virtual void send(const Frame& frame) = 0;
   virtual void flush() = 0;
-  /// Sends a frame at once; any thread may.
-  virtual bool sendAlone(const Frame& frame) = 0;
 
   /// Clears an error of the descriptor's, as of an interface that went down.
   virtual void recover() = 0;
 
-  /// What was counted until now.
+  /// What was counted until now; any thread may ask.
   virtual const PortCounters& counters() = 0;
 };
 

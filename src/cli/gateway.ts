@@ -1,7 +1,8 @@
 // `napt gateway`: a live NAT between two interfaces, in the foreground.
 import type { Command } from "commander";
+import type { ConfigSource } from "../config/document.js";
 import { loadConfigFile } from "../config/load.js";
-import { type GatewayConfig, parseGatewayConfig } from "../gateway/config.js";
+import type { GatewayConfig } from "../gateway/config.js";
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
 import { StatusLine } from "./status-line.js";
@@ -38,9 +39,9 @@ Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or
 
 async function runGateway({ config }: GatewayOptions): Promise<void> {
   const tell = (text: string) => process.stderr.write(`napt: ${text}\n`);
-  const gateway = new Gateway(read(config));
+  const gateway = new Gateway(...read(config));
   const reload = () => {
-    gateway.reconfigure(read(config));
+    gateway.reconfigure(...read(config));
     tell(`${config} is in force`);
   };
   const hangup = () => {
@@ -74,8 +75,7 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
   }
 }
 
-function read(path: string): GatewayConfig {
+function read(path: string): [GatewayConfig, ConfigSource] {
   const { value, source } = loadConfigFile(path);
-  parseGatewayConfig(value, source); // its messages tell file and line
-  return value as GatewayConfig;
+  return [value as GatewayConfig, source];
 }

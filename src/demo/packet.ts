@@ -1,4 +1,5 @@
 // The little of IPv4 that the demo needs for itself: building its capture, and reading what came out.
+import { onesSum } from "../checksum.js";
 import { formatIpv4, parseIpv4 } from "../config/cidr.js";
 
 const IP_HEADER = 20;
@@ -6,40 +7,31 @@ export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;
 
-/** The Internet checksum of a range, over `initial`. */
-function sumOf(view: DataView, from: number, to: number, initial = 0): number {
-  let sum = initial;
-  for (let at = from; at < to; at += 2) sum += at + 1 < to ? view.getUint16(at) : view.getUint8(at) << 8;
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return sum;
-}
-
 const viewOf = (packet: Uint8Array) => new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
 const checksumAt = (protocol: number) => IP_HEADER + (protocol === TCP ? 16 : protocol === UDP ? 6 : 2);
 
-/** Sum of the pseudo-header; ICMP has none. */
-function pseudoHeader(view: DataView): number {
-  const protocol = view.getUint8(9);
-  if (protocol === ICMP) return 0;
-  return sumOf(view, 12, 20, protocol + view.byteLength - IP_HEADER);
+/** The sum of a transport segment and of its pseudo-header, which ICMP has none of. */
+function transportSum(packet: Uint8Array): number {
+  const segment = packet.subarray(IP_HEADER);
+  const protocol = packet[9]!;
+  const pseudo = protocol === ICMP ? 0 : onesSum(packet.subarray(12, 20), protocol + segment.length);
+  return onesSum(segment, pseudo);
 }
 
 /** Computes both checksums of a packet anew. */
 export function seal(packet: Uint8Array): Uint8Array {
   const view = viewOf(packet);
   view.setUint16(10, 0);
-  view.setUint16(10, ~sumOf(view, 0, IP_HEADER));
+  view.setUint16(10, ~onesSum(packet.subarray(0, IP_HEADER)));
   const at = checksumAt(view.getUint8(9));
   view.setUint16(at, 0);
-  view.setUint16(at, ~sumOf(view, IP_HEADER, packet.length, pseudoHeader(view)) & 0xffff || 0xffff);
+  view.setUint16(at, ~transportSum(packet) & 0xffff || 0xffff);
   return packet;
 }
 
 /** Whether both checksums of a packet are what a full computation gives. */
 export function isSound(packet: Uint8Array): boolean {
-  const view = viewOf(packet);
-  const transport = sumOf(view, IP_HEADER, packet.length, pseudoHeader(view));
-  return sumOf(view, 0, IP_HEADER) === 0xffff && transport === 0xffff;
+  return onesSum(packet.subarray(0, IP_HEADER)) === 0xffff && transportSum(packet) === 0xffff;
 }
 
 /** Builds a packet around a transport header and payload. */

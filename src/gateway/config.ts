@@ -212,3 +212,13 @@ function* clashesOf(
     }
   }
 }
+
+/** The addresses that a NAT has outside, as numbers in host order. */
+export function publicAddresses({ outside, forwards, static: mapped }: ResolvedNatConfig): Set<number> {
+  const texts = [
+    ...outside.map(({ address }) => address),
+    ...forwards.map((forward) => forward.outside.split(":")[0]!),
+    ...mapped.map((one) => one.outside),
+  ];
+  return new Set(texts.map((text) => parseIpv4(text)!));
+}

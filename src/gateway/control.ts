@@ -3,7 +3,10 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { setImmediate as turn } from "node:timers/promises";
+import type { Session } from "../conntrack.js";
 import { NatError } from "../errors.js";
 import type { Gateway } from "./gateway.js";
 import { sessionFilter } from "./session-filter.js";
@@ -118,25 +121,26 @@ export class ControlServer {
 
   /** One session a line, so that neither end has to hold them all. */
   async #sessions(query: URLSearchParams, response: ServerResponse): Promise<void> {
-    const fits = sessionFilter(query.getAll("q"));
-    const now = performance.now();
+    const lines = this.#sessionLines(sessionFilter(query.getAll("q")));
     response.writeHead(200, { "content-type": "application/x-ndjson" });
+    await pipeline(Readable.from(lines), response);
+  }
+
+  async *#sessionLines(fits: (session: Session) => boolean): AsyncIterable<string> {
+    const now = performance.now();
+    const seconds = (from: number, to: number) => Math.round(to - from) / 1000;
     let looked = 0;
     for (const session of this.#gateway.nat.conntrack) {
       if (++looked % AT_A_TIME === 0) await turn();
-      if (response.destroyed) return;
       if (!fits(session)) continue;
       const { createdAt, lastSeen, expiresAt, ...rest } = session;
-      const seconds = (from: number, to: number) => Math.round(to - from) / 1000;
       const times = {
         age: seconds(createdAt, now),
         idle: seconds(lastSeen, now),
         expiresIn: seconds(now, expiresAt),
       };
-      const line = JSON.stringify({ ...rest, ...times });
-      if (!response.write(`${line}\n`)) await once(response, "drain");
+      yield `${JSON.stringify({ ...rest, ...times })}\n`;
     }
-    response.end();
   }
 
   async #kill(query: URLSearchParams): Promise<{ ended: number }> {

@@ -1,6 +1,7 @@
 // Ping to the gateway's own address.
+import { onesSum } from "../checksum.js";
 import { ETHERNET_HEADER } from "./ethernet.js";
-import { ICMP, IP_HEADER, onesSum, sealHeader } from "./ip.js";
+import { ICMP, IP_HEADER, sealHeader } from "./ip.js";
 
 const ECHO = 8;
 

@@ -4,32 +4,33 @@
 // what is told to whom.
 import { EventEmitter } from "node:events";
 import { isDeepStrictEqual } from "node:util";
-import { formatIpv4, parseIpv4 } from "../config/cidr.js";
+import { formatIpv4 } from "../config/cidr.js";
+import type { ConfigSource } from "../config/document.js";
 import { NatError } from "../errors.js";
 import { engineOf, Nat } from "../nat.js";
-import { INSIDE, type NativeGateway, type NativeSide, native, OUTSIDE } from "../native.js";
+import { INSIDE, type NativeGateway, native, OUTSIDE } from "../native.js";
 import type { NatStats } from "../stats.js";
-import { arpAnnouncement, arpReply, readArp } from "./arp.js";
 import {
   type GatewayConfig,
   type Network,
   parseGatewayConfig,
+  publicAddresses,
   type ResolvedGatewayConfig,
 } from "./config.js";
-import { DHCP_CLIENT, DHCP_SERVER } from "./dhcp/message.js";
 import { DhcpServer } from "./dhcp/server.js";
 import { DnsForwarder } from "./dns/forwarder.js";
-import { DNS_PORT, truncated } from "./dns/message.js";
-import { answerEcho } from "./echo.js";
-import { ETHER_ARP, ETHER_IPV4, EVERYBODY, etherTypeOf } from "./ethernet.js";
-import { datagramFrame, IP_HEADER, readDatagram, UDP_HEADER } from "./ip.js";
-import { Neighbours } from "./neighbours.js";
-import { type GatewayStats, statsOf } from "./stats.js";
+import { ETHER_ARP, ETHER_IPV4, etherTypeOf } from "./ethernet.js";
+import { serve } from "./services.js";
+import { Side } from "./side.js";
+import type { GatewayStats } from "./stats.js";
 
 /** Milliseconds between looks at the neighbours. */
 const TICK = 1000;
 /** Milliseconds from one warning to the same again. */
 const WARN_EVERY = 10_000;
+
+/** Outside, only echo requests are answered. */
+const NO_SERVERS = { dhcp: null, dns: null };
 
 /** A forward, as a config has it. */
 export type Forward = ResolvedGatewayConfig["nat"]["forwards"][number];
@@ -51,15 +52,6 @@ export interface GatewayStatus {
   readonly outside: StatusOfSide & { readonly public: readonly string[] };
   readonly nat: NatStats;
   readonly gateway: GatewayStats | null;
-}
-
-interface Side {
-  readonly number: NativeSide;
-  readonly network: Network;
-  readonly mac: Uint8Array;
-  /** Addresses that the gateway answers for. */
-  readonly answersFor: (address: number) => boolean;
-  readonly neighbours: Neighbours;
 }
 
 /**
@@ -86,14 +78,16 @@ export class Gateway extends EventEmitter {
   #warned = { text: "", at: 0 };
   #dhcp: DhcpServer | null = null;
   #dns: DnsForwarder | null = null;
-  #interfaceMtus = { inside: 0, outside: 0 };
   /** Forwards that are not the config's. */
   #added: readonly Forward[] = [];
 
-  /** @throws ConfigError when the config is not right */
-  constructor(config: GatewayConfig) {
+  /**
+   * @param source where the config came from, for messages
+   * @throws ConfigError when the config is not right
+   */
+  constructor(config: GatewayConfig, source?: ConfigSource) {
     super();
-    this.#config = parseGatewayConfig(config);
+    this.#config = parseGatewayConfig(config, source);
     this.nat = new Nat(this.#config.nat);
   }
 
@@ -109,22 +103,23 @@ export class Gateway extends EventEmitter {
   start(): void {
     if (this.#native !== null) throw new NatError("NAT_ERR_GATEWAY", "this gateway runs already");
     const own = this.#open();
+    const { inside, outside } = this.#config;
+    const hooks = {
+      conflict: (address: string) => void this.emit("conflict", address),
+      unreachable: (address: string) => void this.emit("unreachable", address),
+    };
+    this.#native = own;
+    this.#sides = [new Side(own, INSIDE, inside, hooks), new Side(own, OUTSIDE, outside, hooks)];
     try {
-      const [, insideMtu] = own.describe(INSIDE);
-      const [, outsideMtu] = own.describe(OUTSIDE);
-      this.#interfaceMtus = { inside: insideMtu, outside: outsideMtu };
-      this.#apply(own);
-      this.#sides = [this.#side(own, INSIDE), this.#side(own, OUTSIDE)];
-      this.#dhcp = this.#dhcpServer(insideMtu);
+      this.#apply();
+      this.#dhcp = this.#dhcpServer();
       this.#dns = this.#dnsForwarder();
     } catch (error) {
-      own.stop();
+      this.stop();
       throw error;
     }
-    this.#native = own;
     own.start();
     this.#started = performance.now();
-    this.#announce();
     this.#timer = setInterval(() => this.#tick(), TICK);
   }
 
@@ -152,10 +147,11 @@ export class Gateway extends EventEmitter {
 
   /**
    * Changes the NAT's config while it runs, as {@link Nat.reconfigure} does. The networks stay as they are.
+   * @param source where the config came from, for messages
    * @throws ConfigError when the config is not right, or asks for other networks
    */
-  reconfigure(config: GatewayConfig): void {
-    const next = parseGatewayConfig(config);
+  reconfigure(config: GatewayConfig, source?: ConfigSource): void {
+    const next = parseGatewayConfig(config, source);
     for (const side of ["inside", "outside"] as const) {
       if (!isDeepStrictEqual(next[side], this.#config[side])) {
         throw new NatError(
@@ -165,18 +161,13 @@ export class Gateway extends EventEmitter {
       }
     }
     const before = this.#config;
-    this.#config = next;
-    try {
-      this.#apply(this.#native);
-    } catch (error) {
-      this.#config = before;
-      throw error;
-    }
-    if (this.#native !== null) this.#dns = this.#dnsForwarder();
+    this.#put(next, this.#added);
+    if (this.#native === null) return;
+    this.#dns = this.#dnsForwarder();
+    if (isDeepStrictEqual(next.dhcp, before.dhcp)) return;
     const leased = this.#dhcp;
-    if (this.#native === null || isDeepStrictEqual(next.dhcp, before.dhcp)) return;
     leased?.close();
-    this.#dhcp = this.#dhcpServer(this.#interfaceMtus.inside);
+    this.#dhcp = this.#dhcpServer();
     if (leased !== null) this.#dhcp?.adopt(leased);
   }
 
@@ -185,7 +176,7 @@ export class Gateway extends EventEmitter {
    * @throws ConfigError when it can't be, as where another has its port
    */
   addForward(forward: Forward): void {
-    this.#changeForwards([...this.#added, forward]);
+    this.#put(this.#config, [...this.#added, forward]);
   }
 
   /**
@@ -207,7 +198,7 @@ export class Gateway extends EventEmitter {
           : `there is no forward of ${protocol} ${outside}`,
       );
     }
-    this.#changeForwards(rest);
+    this.#put(this.#config, rest);
   }
 
   /** All forwards in force, the config's and those that were added. */
@@ -229,7 +220,7 @@ export class Gateway extends EventEmitter {
       outside: {
         ...networkOf(outside),
         neighbours: this.#sides?.[OUTSIDE].neighbours.size ?? 0,
-        public: [...publicAddresses(this.#config)].map(formatIpv4),
+        public: [...publicAddresses(this.#natConfig())].map(formatIpv4),
       },
       nat: this.nat.stats,
       gateway: this.stats,
@@ -238,7 +229,7 @@ export class Gateway extends EventEmitter {
 
   /** What the ports and the gateway have counted since the start; null when it does not run. */
   get stats(): GatewayStats | null {
-    return this.#native === null ? null : statsOf(this.#native.readCounters());
+    return this.#native === null ? null : this.#native.readCounters();
   }
 
   #dnsForwarder(): DnsForwarder | null {
@@ -246,11 +237,12 @@ export class Gateway extends EventEmitter {
     return dns === null ? null : new DnsForwarder(dns);
   }
 
-  #dhcpServer(mtu: number): DhcpServer | null {
+  #dhcpServer(): DhcpServer | null {
     const { dhcp, inside } = this.#config;
-    if (dhcp === null) return null;
+    if (dhcp === null || this.#sides === null) return null;
+    const { mtu, neighbours } = this.#sides[INSIDE];
     return new DhcpServer({ ...inside, mtu }, dhcp, {
-      isTaken: (address, mac) => this.#sides?.[INSIDE].neighbours.isOthers(address, mac) ?? false,
+      isTaken: (address, mac) => neighbours.isOthers(address, mac),
       warn: (text) => this.#warn(text),
     });
   }
@@ -263,31 +255,35 @@ export class Gateway extends EventEmitter {
     this.emit("warning", text);
   }
 
-  /** Puts the config in force. */
-  #apply(running: NativeGateway | null): void {
-    const config = this.#natConfig();
-    this.nat.reconfigure(config);
-    running?.setMtu(INSIDE, config.mtu.inside);
-    running?.setMtu(OUTSIDE, config.mtu.outside);
-  }
-
-  #changeForwards(added: readonly Forward[]): void {
-    const before = this.#added;
-    this.#added = added;
+  /** Puts a config and forwards in force; with a fault in them, those before stay. */
+  #put(config: ResolvedGatewayConfig, added: readonly Forward[]): void {
+    const before = [this.#config, this.#added] as const;
+    [this.#config, this.#added] = [config, added];
     try {
-      this.#apply(this.#native);
+      this.#apply();
     } catch (error) {
-      this.#added = before;
+      [this.#config, this.#added] = before;
       throw error;
     }
+  }
+
+  #apply(): void {
+    const config = this.#natConfig();
+    this.nat.reconfigure(config);
+    if (this.#native === null || this.#sides === null) return;
+    const [inside, outside] = this.#sides;
+    this.#native.setMtu(INSIDE, config.mtu.inside);
+    this.#native.setMtu(OUTSIDE, config.mtu.outside);
+    inside.answerFor(new Set([inside.network.address]));
+    outside.answerFor(new Set([outside.network.address, ...publicAddresses(config)]));
   }
 
   /** Where the config names no MTU, the interface's holds. */
   #natConfig(): ResolvedGatewayConfig["nat"] {
     const { nat } = this.#config;
     const mtu = {
-      inside: nat.mtu.inside || this.#interfaceMtus.inside,
-      outside: nat.mtu.outside || this.#interfaceMtus.outside,
+      inside: nat.mtu.inside || (this.#sides?.[INSIDE].mtu ?? 0),
+      outside: nat.mtu.outside || (this.#sides?.[OUTSIDE].mtu ?? 0),
     };
     const insideAddress = nat.insideAddress ?? formatIpv4(this.#config.inside.address);
     return { ...nat, mtu, insideAddress, forwards: [...nat.forwards, ...this.#added] };
@@ -298,7 +294,7 @@ export class Gateway extends EventEmitter {
       throw new NatError("NAT_ERR_GATEWAY", `a gateway needs Linux; this is ${process.platform}`);
     }
     const { inside, outside } = this.#config;
-    const publics = publicAddresses(this.#config);
+    const publics = publicAddresses(this.#natConfig());
     const networkOf = ({ address, ...network }: Network) => ({
       ...network,
       local: publics.has(address) ? 0 : address,
@@ -316,125 +312,23 @@ export class Gateway extends EventEmitter {
     }
   }
 
-  #side(own: NativeGateway, number: NativeSide): Side {
-    const network = number === INSIDE ? this.#config.inside : this.#config.outside;
-    const mac = Uint8Array.from(own.describe(number)[0]);
-    const neighbours = new Neighbours(
-      { mac, address: network.address },
-      {
-        send: (frame, offload) => void own.inject(number, frame, offload),
-        known: (address, at) => own.setNeighbour(number, address, at),
-        forgotten: (address) => own.forgetNeighbour(number, address),
-        unreachable: (address) => this.emit("unreachable", formatIpv4(address)),
-      },
-    );
-    const answersFor =
-      number === INSIDE
-        ? (address: number) => address === network.address
-        : (address: number) => address === network.address || publicAddresses(this.#config).has(address);
-    return { number, network, mac, answersFor, neighbours };
-  }
-
   #takePunts(): void {
     if (this.#native === null || this.#sides === null) return;
     const now = performance.now();
-    for (const [number, unresolved, frame, offload] of this.#native.takePunts()) {
+    for (const [number, hop, frame, offload] of this.#native.takePunts()) {
       const side = this.#sides[number];
-      if (unresolved) {
-        const destination = frame.readUInt32BE(30);
-        const { network, mask, router } = side.network;
-        const hop = (destination & mask) >>> 0 === network ? destination : router;
-        side.neighbours.resolve(hop, { frame, offload }, now);
-      } else if (etherTypeOf(frame) === ETHER_ARP) {
-        this.#arp(side, frame, now);
-      } else if (etherTypeOf(frame) === ETHER_IPV4) {
-        const answer =
-          answerEcho(frame, side.network.address, side.mac) ?? this.#dhcpAnswer(side, frame, offload);
-        if (answer !== null) this.#native.inject(number, answer);
-        else void this.#dnsAnswer(side, frame, offload);
-      }
-    }
-  }
-
-  /** The frame that answers a DHCP client inside, or null. */
-  #dhcpAnswer(side: Side, frame: Buffer, offload: Buffer): Buffer | null {
-    if (this.#dhcp === null || side.number !== INSIDE) return null;
-    const datagram = readDatagram(frame, isPartial(offload));
-    if (datagram === null || datagram.destinationPort !== DHCP_SERVER || datagram.sourcePort !== DHCP_CLIENT)
-      return null;
-    const answer = this.#dhcp.answer(datagram.payload);
-    if (answer === null) return null;
-    const { payload, broadcast, destination, mac } = answer;
-    return datagramFrame(broadcast ? EVERYBODY : mac, side.mac, {
-      source: side.network.address,
-      destination,
-      sourcePort: DHCP_SERVER,
-      destinationPort: DHCP_CLIENT,
-      payload,
-    });
-  }
-
-  /** Answers a DNS query to the gateway's inside address. */
-  async #dnsAnswer(side: Side, frame: Buffer, offload: Buffer): Promise<void> {
-    if (this.#dns === null || side.number !== INSIDE) return;
-    const datagram = readDatagram(frame, isPartial(offload));
-    if (datagram?.destinationPort !== DNS_PORT || datagram.destination !== side.network.address) return;
-    const answer = await this.#dns.answer(datagram.payload);
-    if (answer === null) return;
-    const room = this.#interfaceMtus.inside - IP_HEADER - UDP_HEADER;
-    const reply = datagramFrame(frame.subarray(6, 12), side.mac, {
-      source: datagram.destination,
-      destination: datagram.source,
-      sourcePort: DNS_PORT,
-      destinationPort: datagram.sourcePort,
-      payload: answer.length > room ? truncated(answer) : answer,
-    });
-    this.#native?.inject(side.number, reply); // unless it was stopped meanwhile
-  }
-
-  #arp(side: Side, frame: Buffer, now: number): void {
-    const packet = readArp(frame);
-    if (packet === null) return;
-    const { sender, target, kind } = packet;
-    // Somebody else says that an address of ours is his.
-    if (sender.address !== 0 && side.answersFor(sender.address)) {
-      if (Buffer.compare(sender.mac, side.mac) !== 0) this.emit("conflict", formatIpv4(sender.address));
-      return;
-    }
-    side.neighbours.hear(packet, now);
-    if (kind === "request" && side.answersFor(target.address)) {
-      this.#native?.inject(side.number, arpReply({ mac: side.mac, address: target.address }, sender));
-    }
-  }
-
-  /** Tells both networks where their addresses are, so that nobody goes on to an earlier place. */
-  #announce(): void {
-    for (const side of this.#sides ?? []) {
-      const own = side.number === INSIDE ? [] : [...publicAddresses(this.#config)];
-      for (const address of new Set([side.network.address, ...own])) {
-        this.#native?.inject(side.number, arpAnnouncement({ mac: side.mac, address }));
-      }
+      const type = etherTypeOf(frame);
+      if (hop !== 0) side.neighbours.resolve(hop, { frame, offload }, now);
+      else if (type === ETHER_ARP) side.hear(frame, now);
+      else if (type === ETHER_IPV4 && number === INSIDE)
+        serve(side, { dhcp: this.#dhcp, dns: this.#dns }, frame, offload);
+      else if (type === ETHER_IPV4) serve(side, NO_SERVERS, frame, offload);
     }
   }
 
   #tick(): void {
     for (const side of this.#sides ?? []) side.neighbours.tick(performance.now());
   }
-}
-
-/** The addresses that a NAT has outside. */
-function publicAddresses({ nat }: ResolvedGatewayConfig): Set<number> {
-  const texts = [
-    ...nat.outside.map(({ address }) => address),
-    ...nat.forwards.map(({ outside }) => outside.split(":")[0]!),
-    ...nat.static.map(({ outside }) => outside),
-  ];
-  return new Set(texts.map((text) => parseIpv4(text)!));
-}
-
-/** Whether a frame's checksum is left to the card, by its offload header. */
-function isPartial(offload: Buffer): boolean {
-  return (offload[0]! & 1) !== 0;
 }
 
 function troubleOf(error: NodeJS.ErrnoException & { interface?: string }): Error {

@@ -1,18 +1,11 @@
 // IPv4 and UDP as bytes, for what the gateway says itself.
+import { onesSum } from "../checksum.js";
 import { ETHER_IPV4, ETHERNET_HEADER, frameFor } from "./ethernet.js";
 
 export const IP_HEADER = 20;
 export const UDP_HEADER = 8;
 export const ICMP = 1;
 export const UDP = 17;
-
-/** The one's complement sum of 16-bit words (RFC 1071). */
-export function onesSum(bytes: Uint8Array, start = 0): number {
-  let total = start;
-  for (let i = 0; i < bytes.length; i += 2) total += (bytes[i]! << 8) | (bytes[i + 1] ?? 0);
-  while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
-  return total;
-}
 
 /** Computes an IPv4 header's checksum anew. */
 export function sealHeader(header: Buffer): void {

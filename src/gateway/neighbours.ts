@@ -69,9 +69,7 @@ export class Neighbours {
     const known = this.#known.get(address);
     if (known !== undefined) {
       // It was answered while this one was on its way here.
-      frame.frame.set(known.mac, 0);
-      frame.frame.set(this.#own.mac, 6);
-      this.#effects.send(frame.frame, frame.offload);
+      this.#deliver(frame, known.mac);
       return;
     }
     let entry = this.#asked.get(address);
@@ -110,11 +108,7 @@ export class Neighbours {
     this.#effects.known(address, mac);
     if (asked === undefined) return;
     this.#asked.delete(address);
-    for (const { frame, offload } of asked.waiting) {
-      frame.set(mac, 0);
-      frame.set(this.#own.mac, 6);
-      this.#effects.send(frame, offload);
-    }
+    for (const frame of asked.waiting) this.#deliver(frame, mac);
   }
 
   /** Asks again, and forgets who does not answer; to be called about once a second. */
@@ -134,13 +128,18 @@ export class Neighbours {
       if (now - known.confirmed < REACHABLE) continue;
       if (known.tries === 0 || now - known.asked >= RETRY) {
         if (known.tries >= TRIES) {
-          this.#known.delete(address);
-          this.#effects.forgotten(address);
+          this.#forget(address);
         } else {
           this.#probe(address, known, now);
         }
       }
     }
+  }
+
+  #deliver({ frame, offload }: WaitingFrame, mac: Uint8Array): void {
+    frame.set(mac, 0);
+    frame.set(this.#own.mac, 6);
+    this.#effects.send(frame, offload);
   }
 
   /** Asks one who is known whether he still is. */
@@ -150,11 +149,15 @@ export class Neighbours {
     this.#effects.send(arpRequest(this.#own, address, known.mac));
   }
 
+  #forget(address: number): void {
+    this.#known.delete(address);
+    this.#effects.forgotten(address);
+  }
+
   #forgetOldest(now: number): boolean {
     for (const [address, { confirmed }] of this.#known) {
       if (now - confirmed < REACHABLE) continue;
-      this.#known.delete(address);
-      this.#effects.forgotten(address);
+      this.#forget(address);
       return true;
     }
     return false;

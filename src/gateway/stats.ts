@@ -29,27 +29,3 @@ export interface GatewayStats {
   readonly punted: number;
   readonly puntsLost: number;
 }
-
-const PORT = [
-  "received",
-  "receivedBytes",
-  "sent",
-  "sentBytes",
-  "lost",
-  "cut",
-  "tagged",
-  "tooLong",
-  "refused",
-] as const;
-const OWN = ["foreign", "unroutable", "punted", "puntsLost"] as const;
-
-/** Names for what the native side counts in order. */
-export function statsOf(counters: readonly number[]): GatewayStats {
-  const named = <Name extends string>(names: readonly Name[], from: number) =>
-    Object.fromEntries(names.map((name, i) => [name, counters[from + i] ?? 0])) as Record<Name, number>;
-  return {
-    inside: named(PORT, 0),
-    outside: named(PORT, PORT.length),
-    ...named(OWN, 2 * PORT.length),
-  };
-}

@@ -1,0 +1,19 @@
+// The system's monotonic clock.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+
+namespace napt {
+
+constexpr uint64_t kMillisecond = 1'000'000;
+
+/// Nanoseconds since some moment before the start.
+inline uint64_t monotonic() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1000 * kMillisecond +
+         static_cast<uint64_t>(time.tv_nsec);
+}
+
+}  // namespace napt
