@@ -12,11 +12,12 @@ export type {
   RemoteFilter,
 } from "./explicit-mappings.js";
 export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappings.js";
-export type { GatewayConfig, GatewayNetworks, Network, ResolvedGatewayConfig } from "./gateway/config.js";
+export type { GatewayConfig, GatewayNetworks, ResolvedGatewayConfig } from "./gateway/config.js";
 export type { ControlOptions } from "./gateway/control.js";
 export { ControlServer } from "./gateway/control.js";
 export type { Forward, GatewayStatus } from "./gateway/gateway.js";
 export { Gateway } from "./gateway/gateway.js";
+export type { Network, PortKind } from "./gateway/networks.js";
 export type { GatewayStats, PortStats } from "./gateway/stats.js";
 export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";

@@ -140,13 +140,25 @@ export interface Engine {
 
 /** One of a gateway's networks: its interface, and addresses as numbers in host order. */
 export interface NativeNetwork {
-  interface: string;
+  kind: string;
+  name: string;
+  /** The gateway's hardware address there, for kinds that have none of their own. */
+  mac: Uint8Array;
+  /** A BPF program that tells what is the gateway's; empty: all. */
+  filter: Uint8Array;
   /** The gateway's own address, unless it is one of the NAT's public ones; then 0. */
   local: number;
   network: number;
   mask: number;
   /** 0: none. */
   router: number;
+}
+
+/** What a port is now. */
+export interface NativeLink {
+  mac: Buffer;
+  mtu: number;
+  up: boolean;
 }
 
 /** Sides of a gateway. */
@@ -161,9 +173,13 @@ export type NativePunt = [side: NativeSide, hop: number, frame: Buffer, offload:
 export interface NativeGateway {
   start(): void;
   stop(): void;
-  describe(side: NativeSide): [mac: Buffer, mtu: number];
+  describe(side: NativeSide): NativeLink;
   /** Of what goes to a side; 0: any. */
   setMtu(side: NativeSide, mtu: number): void;
+  /** Addresses in host order; nobody on the network is known any more. */
+  setNetwork(side: NativeSide, network: number, mask: number, router: number): void;
+  /** False when the port can't. */
+  setFilter(side: NativeSide, program: Uint8Array): boolean;
   setNeighbour(side: NativeSide, address: number, mac: Uint8Array): void;
   forgetNeighbour(side: NativeSide, address: number): void;
   inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array): void;
@@ -179,7 +195,8 @@ interface Addon {
     now: number,
     inside: NativeNetwork,
     outside: NativeNetwork,
-    onPunt: () => void,
+    onPunts: () => void,
+    onLinks: () => void,
   ) => NativeGateway;
   layout: {
     verdicts: string[];

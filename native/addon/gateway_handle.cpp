@@ -4,6 +4,8 @@
 
 #include "addon/engine.h"
 #include "io/packet_port.h"
+#include "io/qemu_port.h"
+#include "io/tun_port.h"
 
 namespace napt {
 
@@ -24,22 +26,37 @@ Mac macOf(const Napi::Value& value) {
   return mac;
 }
 
-/// {interface, local, network, mask, router}: numbers in host order. Throws what the system says
-/// when the port can't be opened.
+Filter filterOf(const Napi::Value& value) {
+  const auto bytes = value.As<Napi::Uint8Array>();
+  return {bytes.Data(), bytes.ByteLength()};
+}
+
+std::unique_ptr<Port> openPort(const std::string& kind, const std::string& name, const Mac& mac,
+                               const Filter& filter, Fault& fault) {
+  if (kind == "tun") return TunPort::open(TunPort::Kind::Tun, name, mac.data(), fault);
+  if (kind == "tap") return TunPort::open(TunPort::Kind::Tap, name, mac.data(), fault);
+  if (kind == "qemu") return QemuPort::open(name, mac.data(), fault);
+  return PacketPort::open(name, filter, fault);
+}
+
+/// {kind, name, mac, filter, local, network, mask, router}: numbers in host order; `mac` is for
+/// kinds that have none of their own, `filter` a BPF program, empty for none. Throws what the
+/// system says when the port can't be opened.
 bool join(Napi::Env env, const Napi::Object& from, Joined& out) {
   out.network = {addressOf(from.Get("local")), addressOf(from.Get("network")),
                  addressOf(from.Get("mask")), addressOf(from.Get("router")), Mac{}};
-  const std::string interface = from.Get("interface").ToString();
+  const std::string name = from.Get("name").ToString();
   Fault fault;
-  out.port = PacketPort::open(interface, fault);
+  out.port = openPort(from.Get("kind").ToString(), name, macOf(from.Get("mac")),
+                      filterOf(from.Get("filter")), fault);
   if (out.port != nullptr) {
     std::memcpy(out.network.mac.data(), out.port->hardwareAddress(), out.network.mac.size());
     return true;
   }
-  Napi::Error error = Napi::Error::New(env, std::string("can't ") + fault.step + " \"" + interface +
-                                                "\": " + std::strerror(fault.error));
+  Napi::Error error = Napi::Error::New(
+      env, std::string("can't ") + fault.step + " \"" + name + "\": " + std::strerror(fault.error));
   error.Set("errno", Napi::Number::New(env, fault.error));
-  error.Set("interface", Napi::String::New(env, interface));
+  error.Set("port", Napi::String::New(env, name));
   error.ThrowAsJavaScriptException();
   return false;
 }
@@ -52,6 +69,8 @@ Napi::Function GatewayHandle::define(Napi::Env env) {
       {InstanceMethod<&GatewayHandle::start>("start"), InstanceMethod<&GatewayHandle::stop>("stop"),
        InstanceMethod<&GatewayHandle::describe>("describe"),
        InstanceMethod<&GatewayHandle::setMtu>("setMtu"),
+       InstanceMethod<&GatewayHandle::setNetwork>("setNetwork"),
+       InstanceMethod<&GatewayHandle::setFilter>("setFilter"),
        InstanceMethod<&GatewayHandle::setNeighbour>("setNeighbour"),
        InstanceMethod<&GatewayHandle::forgetNeighbour>("forgetNeighbour"),
        InstanceMethod<&GatewayHandle::inject>("inject"),
@@ -59,7 +78,7 @@ Napi::Function GatewayHandle::define(Napi::Env env) {
        InstanceMethod<&GatewayHandle::readCounters>("readCounters")});
 }
 
-/// new Gateway(engine, nowMs, inside, outside, onPunt)
+/// new Gateway(engine, nowMs, inside, outside, onPunts, onLinks)
 GatewayHandle::GatewayHandle(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<GatewayHandle>(info) {
   const Napi::Env env = info.Env();
@@ -69,9 +88,11 @@ GatewayHandle::GatewayHandle(const Napi::CallbackInfo& info)
   if (!join(env, info[3].As<Napi::Object>(), outside)) return;
   engine_ = Napi::Persistent(info[0].As<Napi::Object>());
   const uint64_t clock = monotonic() - engine.toTime(info[1].As<Napi::Number>().DoubleValue());
-  onPunt_ = Napi::ThreadSafeFunction::New(env, info[4].As<Napi::Function>(), "napt gateway", 0, 1);
-  gateway_ = std::make_unique<Gateway>(engine.share(), clock, std::move(inside), std::move(outside),
-                                       [this] { onPunt_.NonBlockingCall(); });
+  onPunts_ = Napi::ThreadSafeFunction::New(env, info[4].As<Napi::Function>(), "napt punts", 0, 1);
+  onLinks_ = Napi::ThreadSafeFunction::New(env, info[5].As<Napi::Function>(), "napt links", 0, 1);
+  gateway_ = std::make_unique<Gateway>(
+      engine.share(), clock, std::move(inside), std::move(outside),
+      GatewayHooks{[this] { onPunts_.NonBlockingCall(); }, [this] { onLinks_.NonBlockingCall(); }});
 }
 
 GatewayHandle::~GatewayHandle() { end(); }
@@ -79,7 +100,8 @@ GatewayHandle::~GatewayHandle() { end(); }
 void GatewayHandle::end() {
   if (gateway_ == nullptr) return;
   gateway_.reset();
-  onPunt_.Release();
+  onPunts_.Release();
+  onLinks_.Release();
 }
 
 /// start()
@@ -94,15 +116,16 @@ Napi::Value GatewayHandle::stop(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-/// describe(side): [hardware address, MTU]
+/// describe(side): {mac, mtu, up}
 Napi::Value GatewayHandle::describe(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  Napi::Array pair = Napi::Array::New(env, 2);
-  if (gateway_ == nullptr) return pair;
+  Napi::Object link = Napi::Object::New(env);
+  if (gateway_ == nullptr) return link;
   const Port& port = gateway_->port(sideOf(info[0]));
-  pair[0u] = Napi::Buffer<uint8_t>::Copy(env, port.hardwareAddress(), Mac{}.size());
-  pair[1u] = port.mtu();
-  return pair;
+  link.Set("mac", Napi::Buffer<uint8_t>::Copy(env, port.hardwareAddress(), Mac{}.size()));
+  link.Set("mtu", port.mtu());
+  link.Set("up", port.isUp());
+  return link;
 }
 
 /// setMtu(side, mtu)
@@ -111,6 +134,22 @@ Napi::Value GatewayHandle::setMtu(const Napi::CallbackInfo& info) {
     gateway_->setMtu(sideOf(info[0]), info[1].As<Napi::Number>().Uint32Value());
   }
   return info.Env().Undefined();
+}
+
+/// setNetwork(side, network, mask, router)
+Napi::Value GatewayHandle::setNetwork(const Napi::CallbackInfo& info) {
+  if (gateway_ != nullptr) {
+    gateway_->setNetwork(sideOf(info[0]), addressOf(info[1]), addressOf(info[2]),
+                         addressOf(info[3]));
+  }
+  return info.Env().Undefined();
+}
+
+/// setFilter(side, program): whether the port has it now
+Napi::Value GatewayHandle::setFilter(const Napi::CallbackInfo& info) {
+  const bool done =
+      gateway_ != nullptr && gateway_->port(sideOf(info[0])).filter(filterOf(info[1]));
+  return Napi::Boolean::New(info.Env(), done);
 }
 
 /// setNeighbour(side, address, mac)
@@ -178,6 +217,7 @@ Napi::Value GatewayHandle::readCounters(const Napi::CallbackInfo& info) {
     put(port, "lost", c.lost);
     put(port, "cut", c.cut);
     put(port, "tagged", c.tagged);
+    put(port, "spoofed", c.spoofed);
     put(port, "tooLong", c.tooLong);
     put(port, "refused", c.refused);
     all.Set(side == kInside ? "inside" : "outside", port);

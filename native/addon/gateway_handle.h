@@ -19,6 +19,8 @@ class GatewayHandle : public Napi::ObjectWrap<GatewayHandle> {
   Napi::Value stop(const Napi::CallbackInfo& info);
   Napi::Value describe(const Napi::CallbackInfo& info);
   Napi::Value setMtu(const Napi::CallbackInfo& info);
+  Napi::Value setNetwork(const Napi::CallbackInfo& info);
+  Napi::Value setFilter(const Napi::CallbackInfo& info);
   Napi::Value setNeighbour(const Napi::CallbackInfo& info);
   Napi::Value forgetNeighbour(const Napi::CallbackInfo& info);
   Napi::Value inject(const Napi::CallbackInfo& info);
@@ -29,7 +31,7 @@ class GatewayHandle : public Napi::ObjectWrap<GatewayHandle> {
 
   std::unique_ptr<Gateway> gateway_;
   Napi::ObjectReference engine_;  // lives as long as this
-  Napi::ThreadSafeFunction onPunt_;
+  Napi::ThreadSafeFunction onPunts_, onLinks_;
 };
 
 }  // namespace napt

@@ -32,11 +32,11 @@ uint32_t segmentOf(const Frame& frame) {
 }  // namespace
 
 Gateway::Gateway(std::shared_ptr<SharedTranslator> shared, uint64_t clock, Joined inside,
-                 Joined outside, std::function<void()> onPunt)
+                 Joined outside, GatewayHooks hooks)
     : shared_(std::move(shared)),
       clock_(clock),
       sides_{std::move(inside), std::move(outside)},
-      onPunt_(std::move(onPunt)),
+      hooks_(std::move(hooks)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 Gateway::~Gateway() {
@@ -200,6 +200,7 @@ void Gateway::transmit(GatewaySide to, const Frame& frame) {
 void Gateway::tidy() {
   constexpr uint32_t kBudget = 4096;
   tidied_ = now();
+  if (links_.changed()) hooks_.links();
   count_ = 0;
   {
     const std::lock_guard lock(shared_->mutex);
@@ -245,12 +246,21 @@ void Gateway::punt(GatewaySide side, uint32_t hop, const Frame& frame) {
     punts_.push_back({side, hop, frame.offload, {frame.data, frame.data + frame.length}});
   }
   counters_.punted.add(1);
-  if (first) onPunt_();
+  if (first) hooks_.punts();
 }
 
 std::vector<Punt> Gateway::takePunts() {
   const std::lock_guard lock(puntsMutex_);
   return std::exchange(punts_, {});
+}
+
+void Gateway::setNetwork(GatewaySide side, uint32_t prefix, uint32_t mask, uint32_t router) {
+  const std::lock_guard lock(neighboursMutex_);
+  Network& network = sides_[side].network;
+  network.prefix = prefix;
+  network.mask = mask;
+  network.router = router;
+  neighbours_[side].forgetAll();
 }
 
 void Gateway::setNeighbour(GatewaySide side, uint32_t address, const Mac& mac) {

@@ -14,6 +14,7 @@
 #include "gateway/clock.h"
 #include "gateway/network.h"
 #include "gateway/shared_translator.h"
+#include "io/link_watch.h"
 
 namespace napt {
 
@@ -40,12 +41,17 @@ struct Joined {
   std::unique_ptr<Port> port;
 };
 
+/// What the gateway's thread calls.
+struct GatewayHooks {
+  std::function<void()> punts;  // some wait, and none did before
+  std::function<void()> links;  // interfaces or addresses have changed
+};
+
 class Gateway {
  public:
   /// `clock`: what the translator's time is to that of the system's monotonic clock, ns.
-  /// `onPunt` is called by the gateway's thread when punts wait and none did before.
   Gateway(std::shared_ptr<SharedTranslator> shared, uint64_t clock, Joined inside, Joined outside,
-          std::function<void()> onPunt);
+          GatewayHooks hooks);
   ~Gateway();
 
   void start();
@@ -55,6 +61,8 @@ class Gateway {
   /// The largest packet that goes to a side. The translator goes by the same; here it holds for the
   /// segments that a super-packet will be cut into. 0: any.
   void setMtu(GatewaySide side, uint32_t mtu) { mtus_[side] = mtu; }
+  /// Changes what a network reaches itself, and who takes the rest; nobody there is known any more.
+  void setNetwork(GatewaySide side, uint32_t prefix, uint32_t mask, uint32_t router);
   void setNeighbour(GatewaySide side, uint32_t address, const Mac& mac);
   void forgetNeighbour(GatewaySide side, uint32_t address);
   /// Has the gateway's thread send a frame; any thread may.
@@ -85,7 +93,8 @@ class Gateway {
   Joined sides_[2];
   Neighbours neighbours_[2];
   std::mutex neighboursMutex_;
-  const std::function<void()> onPunt_;
+  const GatewayHooks hooks_;
+  LinkWatch links_;
   std::vector<Punt> punts_;
   std::mutex puntsMutex_;
   struct Made {

@@ -31,6 +31,7 @@ class Neighbours {
   }
   void set(uint32_t address, const Mac& mac) { known_[address] = mac; }
   void forget(uint32_t address) { known_.erase(address); }
+  void forgetAll() { known_.clear(); }
 
  private:
   std::unordered_map<uint32_t, Mac> known_;

@@ -1,16 +1,19 @@
 #include "io/packet_port.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 namespace napt {
 
@@ -36,29 +39,44 @@ uint32_t* statusOf(uint8_t* slot) { return &reinterpret_cast<tpacket2_hdr*>(slot
 
 }  // namespace
 
-std::unique_ptr<PacketPort> PacketPort::open(const std::string& interface, Fault& fault) {
+std::unique_ptr<PacketPort> PacketPort::open(const std::string& interface, const Filter& program,
+                                             Fault& fault) {
   const unsigned index = if_nametoindex(interface.c_str());
   if (index == 0) {
     fault = {errno, "find the interface"};
     return nullptr;
   }
-  std::unique_ptr<PacketPort> port(new PacketPort);
-  if (!port->prepare(interface, static_cast<int>(index), fault)) return nullptr;
+  std::unique_ptr<PacketPort> port(new PacketPort(interface));
+  if (!port->prepare(static_cast<int>(index), program, fault)) return nullptr;
   return port;
 }
 
-/// What the interface is. False, with errno, when it is not fit.
-bool PacketPort::ask(const std::string& interface) {
-  ifreq request{};
-  interface.copy(request.ifr_name, sizeof request.ifr_name - 1);
-  if (ioctl(sending_, SIOCGIFFLAGS, &request) != 0) return false;
+bool PacketPort::ask(unsigned long what, ifreq& request) const {
+  request = {};
+  interface_.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  return ioctl(sending_, what, &request) == 0;
+}
+
+uint32_t PacketPort::mtu() const {
+  ifreq request;
+  return ask(SIOCGIFMTU, request) ? static_cast<uint32_t>(request.ifr_mtu) : 0;
+}
+
+bool PacketPort::isUp() const {
+  constexpr int kBoth = IFF_UP | IFF_RUNNING;
+  ifreq request;
+  return ask(SIOCGIFFLAGS, request) && (request.ifr_flags & kBoth) == kBoth;
+}
+
+/// Whether the interface is fit; errno says why not.
+bool PacketPort::isFit() {
+  ifreq request;
+  if (!ask(SIOCGIFFLAGS, request)) return false;
   if ((request.ifr_flags & IFF_UP) == 0) {
     errno = ENETDOWN;
     return false;
   }
-  if (ioctl(sending_, SIOCGIFMTU, &request) != 0) return false;
-  mtu_ = static_cast<uint32_t>(request.ifr_mtu);
-  if (ioctl(sending_, SIOCGIFHWADDR, &request) != 0) return false;
+  if (!ask(SIOCGIFHWADDR, request)) return false;
   if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER) {
     errno = EPROTONOSUPPORT;
     return false;
@@ -67,7 +85,26 @@ bool PacketPort::ask(const std::string& interface) {
   return true;
 }
 
-bool PacketPort::prepare(const std::string& interface, int index, Fault& fault) {
+/// Takes a name that one socket of this network namespace can have, and that ends with the process.
+bool PacketPort::claim() {
+  claim_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string name = "napt interface " + interface_;
+  name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+  return claim_ >= 0 && bind(claim_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+}
+
+bool PacketPort::filter(const Filter& program) {
+  sock_fprog compiled{};
+  compiled.len = static_cast<unsigned short>(program.size() / sizeof(sock_filter));
+  std::vector<sock_filter> steps(compiled.len);
+  std::memcpy(steps.data(), program.data(), steps.size() * sizeof(sock_filter));
+  compiled.filter = steps.data();
+  return setsockopt(receiving_, SOL_SOCKET, SO_ATTACH_FILTER, &compiled, sizeof compiled) == 0;
+}
+
+bool PacketPort::prepare(int index, const Filter& program, Fault& fault) {
   const auto fails = [&](const char* step) {
     fault = {errno, step};
     return false;
@@ -76,7 +113,8 @@ bool PacketPort::prepare(const std::string& interface, int index, Fault& fault) 
   receiving_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
   sending_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (receiving_ < 0 || sending_ < 0) return fails("open a packet socket");
-  if (!ask(interface)) return fails("use the interface");
+  if (!isFit()) return fails("use the interface");
+  if (!claim()) return fails("have the interface to itself:");
   if (!set(receiving_, PACKET_VERSION, version)) return fails("ask for TPACKET_V2");
   if (!set(receiving_, PACKET_IGNORE_OUTGOING, one)) return fails("ask for received frames only");
   if (!set(receiving_, PACKET_VNET_HDR, one) || !set(sending_, PACKET_VNET_HDR, one)) {
@@ -99,6 +137,7 @@ bool PacketPort::prepare(const std::string& interface, int index, Fault& fault) 
     setsockopt(sending_, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
   }
   if (!bindTo(sending_, index, 0)) return fails("bind to the interface");
+  if (!program.empty() && !filter(program)) return fails("filter what comes by");
   // From here on frames come.
   if (!bindTo(receiving_, index, ETH_P_ALL)) return fails("bind to the interface");
   for (uint32_t i = 0; i < kBurst; i++) {
@@ -113,6 +152,7 @@ PacketPort::~PacketPort() {
   if (ring_ != nullptr) munmap(ring_, ringBytes_);
   if (receiving_ >= 0) close(receiving_);
   if (sending_ >= 0) close(sending_);
+  if (claim_ >= 0) close(claim_);
 }
 
 uint8_t* PacketPort::slot(uint32_t number) const { return ring_ + size_t{number} * kSlotBytes; }

@@ -4,6 +4,7 @@
 // With PACKET_VNET_HDR super-packets and partial checksums pass through whole, both ways.
 #pragma once
 
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include "io/port.h"
@@ -12,12 +13,15 @@ namespace napt {
 
 class PacketPort : public Port {
  public:
-  /// Null when it can't be opened; `fault` says why. Needs CAP_NET_RAW.
-  static std::unique_ptr<PacketPort> open(const std::string& interface, Fault& fault);
+  /// Null when it can't be opened; `fault` says why: EADDRINUSE when another port has the
+  /// interface. `program` is in force from the first frame on. Needs CAP_NET_RAW.
+  static std::unique_ptr<PacketPort> open(const std::string& interface, const Filter& program,
+                                          Fault& fault);
   ~PacketPort() override;
 
   const uint8_t* hardwareAddress() const override { return hardwareAddress_; }
-  uint32_t mtu() const override { return mtu_; }
+  uint32_t mtu() const override;
+  bool isUp() const override;
   int descriptor() const override { return receiving_; }
   uint8_t* memory() const override { return ring_; }
   size_t memorySize() const override { return ringBytes_; }
@@ -25,21 +29,25 @@ class PacketPort : public Port {
   void release() override;
   void send(const Frame& frame) override;
   void flush() override;
+  bool filter(const Filter& program) override;
   void recover() override;
   const PortCounters& counters() override;
 
  private:
   static constexpr uint32_t kBurst = 64;
 
-  PacketPort() = default;
-  bool prepare(const std::string& interface, int index, Fault& fault);
-  bool ask(const std::string& interface);
+  explicit PacketPort(std::string interface) : interface_(std::move(interface)) {}
+  bool prepare(int index, const Filter& program, Fault& fault);
+  bool isFit();
+  bool claim();
+  bool ask(unsigned long what, ifreq& request) const;
   uint8_t* slot(uint32_t number) const;
   void refuse(int error);
 
+  const std::string interface_;
   uint8_t hardwareAddress_[6] = {};
-  uint32_t mtu_ = 0;
   int receiving_ = -1, sending_ = -1;
+  int claim_ = -1;
   uint8_t* ring_ = nullptr;
   size_t ringBytes_ = 0;
   uint32_t slots_ = 0;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace napt {
@@ -24,6 +25,9 @@ struct Frame {
   uint32_t length;
   Offload offload;
 };
+
+/// A classic BPF program; empty: every frame.
+using Filter = std::span<const uint8_t>;
 
 /// Why a port can't be opened.
 struct Fault {
@@ -46,8 +50,9 @@ struct PortCounters {
   Tally lost;     // came while the ring was full
   Tally cut;      // larger than what the ring holds
   Tally tagged;   // of a VLAN
+  Tally spoofed;  // from a hardware address that is another's
   Tally tooLong;  // larger than the interface's MTU
-  Tally refused;  // the kernel did not take it: its queue is full, or the interface is down
+  Tally refused;  // not taken: a queue is full, or the interface is down
 };
 
 /// Belongs to one thread, but for its counters.
@@ -55,9 +60,11 @@ class Port {
  public:
   virtual ~Port() = default;
 
-  /// The station's own address, and the largest packet it sends.
+  /// The station's own address, and the largest packet it sends now. Any thread may ask.
   virtual const uint8_t* hardwareAddress() const = 0;
   virtual uint32_t mtu() const = 0;
+  /// Whether frames can pass now.
+  virtual bool isUp() const { return true; }
 
   /// To wait on: readable when frames wait.
   virtual int descriptor() const = 0;
@@ -72,6 +79,10 @@ class Port {
   /// Queues a frame, whose bytes must stay until `flush`.
   virtual void send(const Frame& frame) = 0;
   virtual void flush() = 0;
+
+  /// Takes only the frames that a classic BPF program accepts (SO_ATTACH_FILTER); false, with
+  /// errno, when it can't. Any thread may.
+  virtual bool filter(const Filter& /*program*/) { return false; }
 
   /// Clears an error of the descriptor's, as of an interface that went down.
   virtual void recover() = 0;

@@ -57,11 +57,12 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
       tell(`another station says that it has our address ${address}`),
     );
     gateway.on("warning", tell);
+    gateway.on("address", (address: string) => tell(`the host's address is ${address} now`));
     control = await ControlServer.open(gateway, gateway.config.control, { reload });
-    gateway.start();
+    await gateway.start();
     process.on("SIGHUP", hangup);
     const { inside, outside } = gateway.config;
-    process.stdout.write(`ready: ${inside.interface} (inside) to ${outside.interface} (outside)\n`);
+    process.stdout.write(`ready: ${inside.name} (inside) to ${outside.name} (outside)\n`);
     const status = new StatusLine(gateway);
     await new Promise<void>((resolve) => {
       process.once("SIGINT", resolve);

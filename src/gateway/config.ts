@@ -1,18 +1,25 @@
 // The config of a gateway: a NAT's, and under `gateway` the two networks that it joins.
 import { z } from "zod";
-import { CIDR_PATTERN, IPV4_PATTERN, networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
+import { portRange } from "../config/address-fields.js";
+import { CIDR_PATTERN, formatIpv4, IPV4_PATTERN, networkOf, parseIpv4 } from "../config/cidr.js";
 import type { ConfigSource } from "../config/document.js";
-import { type Fault, faultsOf } from "../config/faults.js";
+import { type PortRange, parsePorts } from "../config/endpoint.js";
+import { faultsOf } from "../config/faults.js";
 import { list, section, text } from "../config/fields.js";
 import type { JsonSchema } from "../config/json-schema.js";
 import { issuesOf, originOf, parseConfig } from "../config/load.js";
 import { isObject } from "../config/merge.js";
 import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
-import { ConfigError, type ConfigIssue } from "../errors.js";
+import { ConfigError, type ConfigIssue, NatError } from "../errors.js";
 import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
+import { hostNetwork } from "./host/network.js";
+import { type Network, networkClashes, networkOfSide, PORT_KINDS, sideClashes } from "./networks.js";
 
 /** Where a gateway is asked unless its config says otherwise. */
 export const DEFAULT_CONTROL = "/run/napt.sock";
+
+/** Ports that Linux gives no connection of its own unless told to. */
+const HOST_PORTS = "61000-65535";
 
 const interfaceName = () =>
   text(
@@ -37,19 +44,33 @@ const addressInPrefix = () =>
     },
   );
 
-const sideShape = (roles: { interface: string; address: string; router: string }) => ({
-  interface: interfaceName().describe(roles.interface),
-  address: addressInPrefix().describe(roles.address),
-  router: ipv4().optional().describe(roles.router),
-});
+const socketPath = () =>
+  text(
+    "the path of a socket",
+    'one such as "/run/napt.sock"',
+    /^\/.{1,106}$/, // what the system has room for
+    (path) => !path.includes("\0"),
+  );
+
+const device = (kind: "TAP" | "TUN") =>
+  interfaceName().optional().describe(`A ${kind} device, which is made unless it is there`);
 
 const gatewaySchema = section({
   inside: section({
-    ...sideShape({
-      interface: "The interface that inside hosts are on; the gateway has it to itself",
-      address: "The gateway's own address there, which is the hosts' router, with its prefix",
-      router: "Who takes packets for inside hosts that are not on the network itself",
-    }),
+    interface: interfaceName()
+      .optional()
+      .describe("The interface that inside hosts are on; the gateway has it to itself"),
+    tap: device("TAP"),
+    tun: device("TUN"),
+    qemu: socketPath()
+      .optional()
+      .describe("A socket that virtual machines connect to, as QEMU's `-netdev stream` does"),
+    address: addressInPrefix().describe(
+      "The gateway's own address there, which is the hosts' router, with its prefix",
+    ),
+    router: ipv4()
+      .optional()
+      .describe("Who takes packets for inside hosts that are not on the network itself"),
     dns: section({
       servers: list(ipv4(), '"203.0.113.53"')
         .max(8)
@@ -59,20 +80,27 @@ const gatewaySchema = section({
       .optional()
       .describe("Answers DNS queries to the gateway's address, by asking resolvers; without it nobody does"),
     dhcp: dhcpSchema.optional().describe("Leases addresses to the hosts; without it they need their own"),
-  }).describe("The inside network"),
-  outside: section(
-    sideShape({
-      interface: "The interface that leads outside; the gateway has it to itself",
-      address: "The gateway's own address there, with its prefix",
-      router: "Who takes packets for what is not on the network itself",
-    }),
-  ).describe("The outside network; the public addresses are answered for on it"),
-  control: text(
-    "the path of a socket",
-    'one such as "/run/napt.sock"',
-    /^\/.{1,106}$/, // what the system has room for
-    (path) => !path.includes("\0"),
-  )
+  }).describe("The inside network, by one of interface, tap, tun, qemu"),
+  outside: section({
+    interface: interfaceName()
+      .optional()
+      .describe("The interface that leads outside; the gateway has it to itself"),
+    host: interfaceName()
+      .optional()
+      .describe(
+        "An interface whose address the gateway shares with the host; then there is no `outside` list",
+      ),
+    ports: portRange(HOST_PORTS)
+      .optional()
+      .describe("Ports of the host's address that are the gateway's; \"61000-65535\" unless given"),
+    tap: device("TAP"),
+    tun: device("TUN"),
+    address: addressInPrefix().optional().describe("The gateway's own address there, with its prefix"),
+    router: ipv4().optional().describe("Who takes packets for what is not on the network itself"),
+  }).describe(
+    "The outside network, by one of interface, host, tap, tun; the public addresses are answered for on it",
+  ),
+  control: socketPath()
     .default(DEFAULT_CONTROL)
     .describe("The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask"),
 });
@@ -80,24 +108,19 @@ const gatewaySchema = section({
 /** The networks that a gateway joins, as people write them. */
 export type GatewayNetworks = z.input<typeof gatewaySchema>;
 /** A gateway's config, as people write it. */
-export type GatewayConfig = NatConfig & { gateway: GatewayNetworks };
-
-/** One of the networks, by numbers in host order. */
-export interface Network {
-  readonly interface: string;
-  /** The gateway's own address. */
-  readonly address: number;
-  readonly network: number;
-  readonly mask: number;
-  /** 0: none. */
-  readonly router: number;
-}
+export type GatewayConfig = Omit<NatConfig, "outside"> & {
+  /** Not with `gateway.outside.host`. */
+  outside?: NatConfig["outside"];
+  gateway: GatewayNetworks;
+};
 
 /** A gateway's config with all defaults filled in. */
 export interface ResolvedGatewayConfig {
   readonly nat: ResolvedNatConfig;
   readonly inside: Network;
   readonly outside: Network;
+  /** The ports of the host's own address that are the gateway's; null where it has an address of its own. */
+  readonly hostPorts: PortRange | null;
   /** What is leased inside; null: nothing. */
   readonly dhcp: ResolvedDhcp | null;
   /** Resolvers that inside hosts are answered by, empty: the host's; null: they are not answered. */
@@ -109,45 +132,75 @@ export interface ResolvedGatewayConfig {
 /**
  * Checks a gateway's config and fills in its defaults; `icmpErrors` is on unless it says otherwise.
  * @param source where the config came from, for messages
+ * @param hostOf what the host has on an interface, where its address is to be shared
  * @throws ConfigError with every fault found
+ * @throws NatError NAT_ERR_GATEWAY when the host has no address to share
  */
 export function parseGatewayConfig(
   value: unknown,
   source: string | ConfigSource = "config",
+  hostOf: (name: string) => Network | null = hostNetwork,
 ): ResolvedGatewayConfig {
   const origin = originOf(source);
   const { gateway, ...rest } = isObject(value) ? value : {};
   const issues: ConfigIssue[] = [];
+  const { data, error } = gatewaySchema.safeParse(gateway);
+  const shared = data?.outside.host;
+  const host = shared === undefined ? null : hostOf(shared);
+  if (shared !== undefined && host === null) {
+    throw new NatError(
+      "NAT_ERR_GATEWAY",
+      `gateway.outside.host: "${shared}" has no IPv4 address that could be shared; \`ip address\` lists those that there are`,
+    );
+  }
+  const hostPorts = data?.outside.ports ?? HOST_PORTS;
   let nat: ResolvedNatConfig | undefined;
   try {
-    nat = parseConfig(isObject(value) ? { icmpErrors: true, ...rest } : value, source);
+    const own = host === null ? rest : { ...rest, ...hostNat(rest, host.address, hostPorts) };
+    nat = parseConfig(isObject(value) ? { icmpErrors: true, ...own } : value, source);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues);
   }
-  const { data, error } = gatewaySchema.safeParse(gateway);
   const faults = (error?.issues ?? []).flatMap((issue) => [...faultsOf(issue, ["gateway"], jsonSchema)]);
   issues.push(...issuesOf(faults, origin));
-  if (nat !== undefined && data !== undefined) {
-    const networks = { inside: networkOfSide(data.inside), outside: networkOfSide(data.outside) };
+  if (data !== undefined) {
     const { dhcp, dns } = data.inside;
-    const clashes = [
-      ...clashesOf(nat, networks),
-      ...(dhcp === undefined ? [] : dhcpClashes(dhcp, networks.inside)),
-    ];
+    const networks = {
+      inside: networkOfSide(PORT_KINDS.inside, data.inside),
+      outside: host ?? networkOfSide(PORT_KINDS.outside, data.outside),
+    };
+    const clashes = [...sideClashes("inside", data.inside), ...sideClashes("outside", data.outside)];
+    if (host !== null && "outside" in rest) {
+      clashes.push({
+        path: ["outside"],
+        message: "with gateway.outside.host it is the host's; leave it out",
+      });
+    }
+    if (dhcp !== undefined && data.inside.tun !== undefined) {
+      clashes.push({
+        path: ["gateway", "inside", "dhcp"],
+        message: "a TUN device carries none; leave it out",
+      });
+    }
     if (clashes.length === 0) {
+      if (nat !== undefined) clashes.push(...networkClashes(nat, networks));
+      if (dhcp !== undefined) clashes.push(...dhcpClashes(dhcp, networks.inside));
+    }
+    issues.push(...issuesOf(clashes, origin));
+    if (nat !== undefined && issues.length === 0) {
       const leased = dhcp === undefined ? null : resolveDhcp(dhcp);
       // Who is told of no other name server, and is answered here, is told of this one.
       const own = leased !== null && leased.dns.length === 0 && dns !== undefined;
       return {
         nat,
         ...networks,
+        hostPorts: host === null ? null : parsePorts(hostPorts),
         dhcp: own ? { ...leased, dns: [networks.inside.address] } : leased,
         dns: dns?.servers ?? null,
         control: data.control,
       };
     }
-    issues.push(...issuesOf(clashes, origin));
   }
   throw new ConfigError(issues, origin.name);
 }
@@ -156,69 +209,19 @@ function jsonSchema(): JsonSchema {
   return z.toJSONSchema(z.object({ gateway: gatewaySchema }), { io: "input" }) as JsonSchema;
 }
 
-function networkOfSide({
-  interface: name,
-  address,
-  router,
-}: z.output<typeof gatewaySchema>["outside"]): Network {
-  const [own = "", bits = ""] = address.split("/");
-  const number = parseIpv4(own)!;
-  const length = Number(bits);
-  return {
-    interface: name,
-    address: number,
-    network: networkOf(number, length),
-    mask: networkOf(0xffffffff, length),
-    router: router === undefined ? 0 : parseIpv4(router)!,
-  };
+/** A NAT's keys where its public address is the host's: forwards may say `host:8080`. */
+function hostNat(given: Record<string, unknown>, address: number, ports: string): Record<string, unknown> {
+  const outside = [{ address: formatIpv4(address), ports }];
+  if (!Array.isArray(given.forwards)) return { outside };
+  return { outside, forwards: given.forwards.map((forward) => forwardOfHost(forward, address)) };
+}
+
+/** A forward with `host` in its outside endpoint replaced by an address; anything else as it is. */
+export function forwardOfHost<T>(forward: T, address: number): T {
+  if (!isObject(forward) || typeof forward.outside !== "string") return forward;
+  return { ...forward, outside: forward.outside.replace(/^host:/, `${formatIpv4(address)}:`) };
 }
 
 function lastOf(network: number, bits: number): number {
   return network + 2 ** (32 - bits) - 1;
-}
-
-/** How a NAT's keys and the networks don't fit together. */
-function* clashesOf(
-  nat: ResolvedNatConfig,
-  { inside, outside }: Record<"inside" | "outside", Network>,
-): Iterable<Fault> {
-  if (inside.interface === outside.interface) {
-    yield {
-      path: ["gateway", "outside", "interface"],
-      message: `"${outside.interface}" is the inside interface already; give the one that leads outside`,
-    };
-  }
-  const isInside = (address: number) =>
-    nat.inside.some((prefix) => {
-      const { network, bits } = parseCidr(prefix)!;
-      return networkOf(address, bits) === network;
-    });
-  if (!isInside(inside.address)) {
-    yield {
-      path: ["gateway", "inside", "address"],
-      message: "it lies in none of the prefixes in `inside`, so the hosts beside it would not be translated",
-    };
-  }
-  if (isInside(outside.address)) {
-    yield {
-      path: ["gateway", "outside", "address"],
-      message: "it lies in one of the prefixes in `inside`; the outside network must be another one",
-    };
-  }
-  for (const [key, { router, network, mask }] of Object.entries({ inside, outside })) {
-    // Bit operations give signed numbers.
-    if (router !== 0 && (router & mask) >>> 0 !== network) {
-      yield { path: ["gateway", key, "router"], message: "it is not on that network" };
-    }
-  }
-}
-
-/** The addresses that a NAT has outside, as numbers in host order. */
-export function publicAddresses({ outside, forwards, static: mapped }: ResolvedNatConfig): Set<number> {
-  const texts = [
-    ...outside.map(({ address }) => address),
-    ...forwards.map((forward) => forward.outside.split(":")[0]!),
-    ...mapped.map((one) => one.outside),
-  ];
-  return new Set(texts.map((text) => parseIpv4(text)!));
 }

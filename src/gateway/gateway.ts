@@ -11,18 +11,21 @@ import { engineOf, Nat } from "../nat.js";
 import { INSIDE, type NativeGateway, native, OUTSIDE } from "../native.js";
 import type { NatStats } from "../stats.js";
 import {
+  forwardOfHost,
   type GatewayConfig,
-  type Network,
   parseGatewayConfig,
-  publicAddresses,
   type ResolvedGatewayConfig,
 } from "./config.js";
 import { DhcpServer } from "./dhcp/server.js";
 import { DnsForwarder } from "./dns/forwarder.js";
 import { ETHER_ARP, ETHER_IPV4, etherTypeOf } from "./ethernet.js";
+import { hostNetwork } from "./host/network.js";
+import { SharedAddress } from "./host/share.js";
+import { type Network, publicAddresses } from "./networks.js";
 import { serve } from "./services.js";
-import { Side } from "./side.js";
+import { nativeNetwork, Side } from "./side.js";
 import type { GatewayStats } from "./stats.js";
+import { portTrouble } from "./trouble.js";
 
 /** Milliseconds between looks at the neighbours. */
 const TICK = 1000;
@@ -55,7 +58,8 @@ export interface GatewayStatus {
 }
 
 /**
- * A NAT box in one process, between two Ethernet interfaces. Linux only; needs CAP_NET_RAW.
+ * A NAT box in one process, between two networks. Linux only; needs CAP_NET_RAW, and CAP_NET_ADMIN for devices that
+ * it makes and for the host's own address.
  *
  * @example
  * const gateway = new Gateway({
@@ -65,17 +69,20 @@ export interface GatewayStatus {
  *     outside: { interface: "wan0", address: "203.0.113.1/24", router: "203.0.113.254" },
  *   },
  * });
- * gateway.start();
+ * await gateway.start();
  */
 export class Gateway extends EventEmitter {
   /** The NAT: its sessions, counts and mappings. */
   readonly nat: Nat;
+  #given: GatewayConfig;
+  #source: ConfigSource | undefined;
   #config: ResolvedGatewayConfig;
   #native: NativeGateway | null = null;
   #sides: readonly [Side, Side] | null = null;
   #timer: NodeJS.Timeout | undefined;
   #started: number | null = null;
   #warned = { text: "", at: 0 };
+  #shared: SharedAddress | null = null;
   #dhcp: DhcpServer | null = null;
   #dns: DnsForwarder | null = null;
   /** Forwards that are not the config's. */
@@ -87,6 +94,8 @@ export class Gateway extends EventEmitter {
    */
   constructor(config: GatewayConfig, source?: ConfigSource) {
     super();
+    this.#given = config;
+    this.#source = source;
     this.#config = parseGatewayConfig(config, source);
     this.nat = new Nat(this.#config.nat);
   }
@@ -100,10 +109,12 @@ export class Gateway extends EventEmitter {
    * Opens both interfaces, tells the networks which addresses are here, and begins to translate.
    * @throws NatError NAT_ERR_GATEWAY when an interface can't be used, with what to do about it
    */
-  start(): void {
+  async start(): Promise<void> {
     if (this.#native !== null) throw new NatError("NAT_ERR_GATEWAY", "this gateway runs already");
+    // The host may have another address than when this was made.
+    if (this.#config.hostPorts !== null) this.#config = parseGatewayConfig(this.#given, this.#source);
     const own = this.#open();
-    const { inside, outside } = this.#config;
+    const { inside, outside, hostPorts } = this.#config;
     const hooks = {
       conflict: (address: string) => void this.emit("conflict", address),
       unreachable: (address: string) => void this.emit("unreachable", address),
@@ -111,6 +122,15 @@ export class Gateway extends EventEmitter {
     this.#native = own;
     this.#sides = [new Side(own, INSIDE, inside, hooks), new Side(own, OUTSIDE, outside, hooks)];
     try {
+      if (hostPorts !== null) {
+        const warn = (text: string) => this.#warn(text);
+        const shared = await SharedAddress.open(outside, hostPorts, this.forwards, warn);
+        if (this.#native !== own) {
+          shared.close();
+          throw new NatError("NAT_ERR_GATEWAY", "the gateway was stopped while it started");
+        }
+        this.#shared = shared;
+      }
       this.#apply();
       this.#dhcp = this.#dhcpServer();
       this.#dns = this.#dnsForwarder();
@@ -131,6 +151,8 @@ export class Gateway extends EventEmitter {
     this.#dns = null;
     this.#native?.stop();
     this.#native = null;
+    this.#shared?.close();
+    this.#shared = null;
     this.#sides = null;
     this.#started = null;
   }
@@ -153,7 +175,10 @@ export class Gateway extends EventEmitter {
   reconfigure(config: GatewayConfig, source?: ConfigSource): void {
     const next = parseGatewayConfig(config, source);
     for (const side of ["inside", "outside"] as const) {
-      if (!isDeepStrictEqual(next[side], this.#config[side])) {
+      if (
+        !isSameNetwork(next[side], this.#config[side]) ||
+        !isDeepStrictEqual(next.hostPorts, this.#config.hostPorts)
+      ) {
         throw new NatError(
           "NAT_ERR_GATEWAY",
           `gateway.${side}: a network can't change while the gateway runs; restart it`,
@@ -162,6 +187,7 @@ export class Gateway extends EventEmitter {
     }
     const before = this.#config;
     this.#put(next, this.#added);
+    [this.#given, this.#source] = [config, source];
     if (this.#native === null) return;
     this.#dns = this.#dnsForwarder();
     if (isDeepStrictEqual(next.dhcp, before.dhcp)) return;
@@ -203,13 +229,17 @@ export class Gateway extends EventEmitter {
 
   /** All forwards in force, the config's and those that were added. */
   get forwards(): readonly Forward[] {
-    return [...this.#config.nat.forwards, ...this.#added];
+    const { nat, outside } = this.#config;
+    const added = this.#added.map((forward) =>
+      outside.kind === "host" ? forwardOfHost(forward, outside.address) : forward,
+    );
+    return [...nat.forwards, ...added];
   }
 
   /** How it fares, in one object for people and programs. */
   get status(): GatewayStatus {
     const { inside, outside } = this.#config;
-    const networkOf = ({ interface: name, address }: Network) => ({
+    const networkOf = ({ name, address }: Network) => ({
       interface: name,
       address: formatIpv4(address),
     });
@@ -274,8 +304,11 @@ export class Gateway extends EventEmitter {
     const [inside, outside] = this.#sides;
     this.#native.setMtu(INSIDE, config.mtu.inside);
     this.#native.setMtu(OUTSIDE, config.mtu.outside);
-    inside.answerFor(new Set([inside.network.address]));
-    outside.answerFor(new Set([outside.network.address, ...publicAddresses(config)]));
+    const network = this.#config.outside;
+    if (!isDeepStrictEqual(outside.network, network)) outside.move(network);
+    if (this.#shared !== null) this.#native.setFilter(OUTSIDE, this.#shared.change(network, this.forwards));
+    inside.answerFor(new Set([inside.network.address]), config.inside);
+    outside.answerFor(new Set([network.address, ...publicAddresses(config)]));
   }
 
   /** Where the config names no MTU, the interface's holds. */
@@ -286,29 +319,45 @@ export class Gateway extends EventEmitter {
       outside: nat.mtu.outside || (this.#sides?.[OUTSIDE].mtu ?? 0),
     };
     const insideAddress = nat.insideAddress ?? formatIpv4(this.#config.inside.address);
-    return { ...nat, mtu, insideAddress, forwards: [...nat.forwards, ...this.#added] };
+    return { ...nat, mtu, insideAddress, forwards: [...this.forwards] };
   }
 
   #open(): NativeGateway {
     if (native.Gateway === undefined) {
       throw new NatError("NAT_ERR_GATEWAY", `a gateway needs Linux; this is ${process.platform}`);
     }
-    const { inside, outside } = this.#config;
+    const { inside, outside, hostPorts } = this.#config;
     const publics = publicAddresses(this.#natConfig());
-    const networkOf = ({ address, ...network }: Network) => ({
-      ...network,
-      local: publics.has(address) ? 0 : address,
-    });
+    const filter = hostPorts === null ? undefined : SharedAddress.filter(outside, hostPorts, this.forwards);
     try {
       return new native.Gateway(
         engineOf(this.nat),
         performance.now(),
-        networkOf(inside),
-        networkOf(outside),
+        nativeNetwork(inside, true),
+        nativeNetwork(outside, !publics.has(outside.address), filter),
         () => this.#takePunts(),
+        () => this.#lookAtLinks(),
       );
     } catch (error) {
-      throw troubleOf(error as NodeJS.ErrnoException & { interface?: string });
+      throw portTrouble(error as Error, [inside, outside]);
+    }
+  }
+
+  /** An interface has changed, or an address of the host's. */
+  #lookAtLinks(): void {
+    if (this.#native === null || this.#sides === null) return;
+    try {
+      const { kind, name } = this.#config.outside;
+      const host = kind === "host" ? hostNetwork(name) : null;
+      // While it has none, sessions wait: it may come back with the same.
+      if (host !== null && !isDeepStrictEqual(host, this.#config.outside)) {
+        this.reconfigure(this.#given, this.#source);
+        this.emit("address", formatIpv4(host.address));
+      }
+      const changed = this.#sides.map((side) => side.lookAgain());
+      if (changed.includes(true)) this.#apply();
+    } catch (error) {
+      this.#warn((error as Error).message);
     }
   }
 
@@ -331,18 +380,8 @@ export class Gateway extends EventEmitter {
   }
 }
 
-function troubleOf(error: NodeJS.ErrnoException & { interface?: string }): Error {
-  if (error.interface === undefined) return error;
-  const remedies: Record<number, string> = {
-    1: "it needs root, or the capability CAP_NET_RAW",
-    13: "it needs root, or the capability CAP_NET_RAW",
-    19: "`ip link` lists the interfaces that there are",
-    93: "only Ethernet interfaces will do",
-    100: `it is down; bring it up with: ip link set ${error.interface} up`,
-  };
-  const remedy = remedies[error.errno ?? 0];
-  return new NatError(
-    "NAT_ERR_GATEWAY",
-    remedy === undefined ? error.message : `${error.message}; ${remedy}`,
-  );
+/** Whether a network may be another's successor while the gateway runs: only a host's address changes. */
+function isSameNetwork(next: Network, before: Network): boolean {
+  if (next.kind === "host" && before.kind === "host") return next.name === before.name;
+  return isDeepStrictEqual(next, before);
 }

@@ -12,6 +12,8 @@ export interface PortStats {
   readonly cut: number;
   /** Frames of a VLAN: the interface of that VLAN would be the gateway's. */
   readonly tagged: number;
+  /** Frames from a hardware address that is another guest's, or the gateway's. */
+  readonly spoofed: number;
   /** Frames larger than the interface's MTU. */
   readonly tooLong: number;
   /** Frames that the kernel did not take: its queue was full, or the interface down. */

@@ -49,7 +49,7 @@ export class Lab {
     await inside.exec("ip", "address", "add", `${INSIDE_HOST}/24`, "dev", "eth0");
     await inside.exec("ip", "route", "add", "default", "via", INSIDE_GATEWAY);
     await outside.exec("ip", "address", "add", `${OUTSIDE_HOST}/24`, "dev", "eth0");
-    gateway.start();
+    await gateway.start();
     const server = outside.spawn(process.execPath, ["-e", SERVER], { stdio: ["ignore", "pipe", "inherit"] });
     await once(server.stdout!, "data");
     return new Lab(gateway, inside, outside, server);

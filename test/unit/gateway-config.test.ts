@@ -2,13 +2,19 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { parseGatewayConfig } from "../../src/gateway/config.js";
-import { ConfigError, type ResolvedGatewayConfig } from "../../src/index.js";
+import { ConfigError, type Network, type ResolvedGatewayConfig } from "../../src/index.js";
 
 const INSIDE = { interface: "lan0", address: "192.168.226.2/24" };
 const OUTSIDE = { interface: "wan0", address: "203.0.113.2/24", router: "203.0.113.254" };
 const CONFIG = { inside: ["192.168.226.0/24"], outside: ["203.0.113.1"] };
 
-const parse = (gateway: unknown, nat: object = CONFIG) => parseGatewayConfig({ ...nat, gateway });
+/** What the host has on eth0; on others nothing. */
+const hostOf = (name: string): Network | null =>
+  name === "eth0"
+    ? { kind: "host", name, address: 0xcb007105, network: 0xcb007100, mask: 0xffffff00, router: 0xcb0071fe }
+    : null;
+const parse = (gateway: unknown, nat: object = CONFIG) =>
+  parseGatewayConfig({ ...nat, gateway }, undefined, hostOf);
 
 function faultsOf(gateway: unknown, nat: object = CONFIG): string[] {
   let faults: string[] = [];
@@ -25,7 +31,8 @@ function faultsOf(gateway: unknown, nat: object = CONFIG): string[] {
 test("networks come out as numbers; ICMP errors are on unless they are turned off", () => {
   const { nat, inside, outside }: ResolvedGatewayConfig = parse({ inside: INSIDE, outside: OUTSIDE });
   deepEqual(inside, {
-    interface: "lan0",
+    kind: "interface",
+    name: "lan0",
     address: 0xc0a8e202,
     network: 0xc0a8e200,
     mask: 0xffffff00,
@@ -89,4 +96,51 @@ test("networks that don't fit together, or with the NAT", () => {
   deepEqual(faultsOf({ inside: INSIDE, outside: { ...OUTSIDE, router: "198.51.100.1" } }), [
     "gateway.outside.router: it is not on that network",
   ]);
+});
+
+test("each side is reached by one thing", () => {
+  const { interface: _, ...addressed } = INSIDE;
+  deepEqual(faultsOf({ inside: addressed, outside: OUTSIDE }), [
+    "gateway.inside: it says not by what it is reached; give one of the keys interface, tap, tun, qemu",
+  ]);
+  deepEqual(faultsOf({ inside: { ...INSIDE, tun: "napt0" }, outside: OUTSIDE }), [
+    'gateway.inside.tun: the network is reached by "interface" already; give one of them',
+  ]);
+  deepEqual(faultsOf({ inside: INSIDE, outside: { interface: "wan0" } }), [
+    'gateway.outside.address: missing; give one such as "203.0.113.2/24"',
+  ]);
+  deepEqual(faultsOf({ inside: INSIDE, outside: { ...OUTSIDE, ports: "61000-65535" } }), [
+    "gateway.outside.ports: only with `host`; an own address has the ports in `outside`",
+  ]);
+  const leasing = { ...addressed, tun: "napt0", dhcp: { range: "192.168.226.100-192.168.226.200" } };
+  deepEqual(faultsOf({ inside: leasing, outside: { tun: "napt1", ...OUTSIDE, interface: undefined } }), [
+    "gateway.outside.router: a TUN device leads to this system, which routes; leave it out",
+    "gateway.inside.dhcp: a TUN device carries none; leave it out",
+  ]);
+  const guests = parse({ inside: { ...addressed, qemu: "/run/vm.sock" }, outside: OUTSIDE });
+  deepEqual([guests.inside.kind, guests.inside.name], ["qemu", "/run/vm.sock"]);
+});
+
+test("the host's own address is shared by ports", () => {
+  const { outside: _, ...nat } = CONFIG;
+  const forwards = [{ protocol: "tcp", outside: "host:8080", inside: "192.168.226.135:80" }];
+  const { hostPorts, outside, ...rest } = parse(
+    { inside: INSIDE, outside: { host: "eth0" } },
+    { ...nat, forwards },
+  );
+  deepEqual(hostPorts, { lo: 61000, hi: 65535 });
+  equal(outside.address, 0xcb007105);
+  deepEqual(rest.nat.outside, [{ address: "203.0.113.5", ports: "61000-65535" }]);
+  equal(rest.nat.forwards[0]?.outside, "203.0.113.5:8080");
+  const narrow = parse({ inside: INSIDE, outside: { host: "eth0", ports: "62000-62999" } }, nat);
+  deepEqual(narrow.nat.outside, [{ address: "203.0.113.5", ports: "62000-62999" }]);
+
+  deepEqual(faultsOf({ inside: INSIDE, outside: { host: "eth0", address: "203.0.113.9/24" } }), [
+    "gateway.outside.address: it is the host's; leave it out",
+    "outside: with gateway.outside.host it is the host's; leave it out",
+  ]);
+  throws(() => parse({ inside: INSIDE, outside: { host: "eth1" } }, nat), {
+    code: "NAT_ERR_GATEWAY",
+    message: /"eth1" has no IPv4 address/,
+  });
 });
