@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 export const INSIDE_HOST = "192.168.226.135";
@@ -13,7 +14,8 @@ export const INSIDE_GATEWAY = "192.168.226.2";
 export const OUTSIDE_HOST = "203.0.113.8";
 export const PUBLIC = "203.0.113.1";
 
-export type Place = "in" | "gw" | "out";
+/** A namespace: in, gw and out are always there, `add` makes others. */
+export type Place = string;
 
 const run = promisify(execFile);
 const ROOT = join(__dirname, "../..");
@@ -51,28 +53,28 @@ export interface Running {
 
 let labs = 0;
 
+/** Waits for something that has to come. */
+export async function until(what: string, came: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!(await came())) {
+    if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    await sleep(20);
+  }
+}
+
 /** The namespaces. Interfaces: in0 - gin0, gout0 - out0; those of the gateway's have no addresses. */
 export class Lab {
   readonly #prefix = `napt-${process.pid}-${labs++}`;
+  readonly #places = new Set<Place>();
   readonly #running = new Set<ChildProcess>();
   readonly #directory = mkdtempSync(join(tmpdir(), "napt-lab-"));
 
   static async create({ outsideMtu = 1500 }: LabOptions = {}): Promise<Lab> {
     const lab = new Lab();
     try {
-      for (const place of ["in", "gw", "out"] as const) {
-        await run("ip", ["netns", "add", lab.#name(place)]);
-        await lab.exec(
-          place,
-          "sysctl",
-          "-qw",
-          "net.ipv6.conf.all.disable_ipv6=1",
-          "net.ipv6.conf.default.disable_ipv6=1",
-        );
-        await lab.exec(place, "ip", "link", "set", "lo", "up");
-      }
-      await lab.#link("in", "in0", "gin0", 1500);
-      await lab.#link("out", "out0", "gout0", outsideMtu);
+      for (const place of ["in", "gw", "out"]) await lab.add(place);
+      await lab.join(["in", "in0"], ["gw", "gin0"]);
+      await lab.join(["out", "out0"], ["gw", "gout0"], outsideMtu);
       await lab.exec("in", "ip", "addr", "add", `${INSIDE_HOST}/24`, "dev", "in0");
       await lab.exec("in", "ip", "route", "add", "default", "via", INSIDE_GATEWAY);
       await lab.exec("out", "ip", "addr", "add", `${OUTSIDE_HOST}/24`, "dev", "out0");
@@ -83,9 +85,31 @@ export class Lab {
     return lab;
   }
 
+  /** Makes another namespace. */
+  async add(place: Place): Promise<void> {
+    this.#places.add(place);
+    await run("ip", ["netns", "add", this.#name(place)]);
+    const noIpv6 = ["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"];
+    await this.exec(place, "sysctl", "-qw", ...noIpv6);
+    await this.exec(place, "ip", "link", "set", "lo", "up");
+  }
+
+  /** Joins two namespaces by a pair of interfaces. */
+  async join([here, name]: [Place, string], [there, peer]: [Place, string], mtu = 1500): Promise<void> {
+    const other = ["peer", "name", peer, "mtu", String(mtu), "netns", this.#name(there)];
+    await this.exec(here, "ip", "link", "add", name, "mtu", String(mtu), "type", "veth", ...other);
+    await this.exec(here, "ip", "link", "set", name, "up");
+    await this.exec(there, "ip", "link", "set", peer, "up");
+  }
+
   /** The control socket of a gateway here. */
   get control(): string {
-    return join(this.#directory, "control.sock");
+    return this.path("control.sock");
+  }
+
+  /** A path for a file that goes with the lab. */
+  path(name: string): string {
+    return join(this.#directory, name);
   }
 
   /** Runs a program to its end; its standard output. */
@@ -138,9 +162,9 @@ export class Lab {
     );
   }
 
-  /** A config file for a gateway here. */
-  configFile(config: object = {}, networks: object = {}): string {
-    const file = join(this.#directory, "gateway.yaml");
+  /** A config file for a gateway here; a second gateway needs another name for it. */
+  configFile(config: object = {}, networks: object = {}, name = "gateway"): string {
+    const file = this.path(`${name}.yaml`);
     const gateway = {
       inside: { interface: "gin0", address: `${INSIDE_GATEWAY}/24` },
       outside: { interface: "gout0", address: `${PUBLIC}/24` },
@@ -171,7 +195,7 @@ export class Lab {
 
   async close(): Promise<void> {
     for (const child of this.#running) child.kill("SIGKILL");
-    for (const place of ["in", "gw", "out"] as const) {
+    for (const place of this.#places) {
       await run("ip", ["netns", "del", this.#name(place)]).catch(() => {});
     }
     rmSync(this.#directory, { recursive: true, force: true });
@@ -183,12 +207,5 @@ export class Lab {
 
   #name(place: Place): string {
     return `${this.#prefix}-${place}`;
-  }
-
-  async #link(place: "in" | "out", host: string, gateway: string, mtu: number): Promise<void> {
-    const peer = ["peer", "name", gateway, "netns", this.#name("gw")];
-    await this.exec(place, "ip", "link", "add", host, "mtu", String(mtu), "type", "veth", ...peer);
-    await this.exec(place, "ip", "link", "set", host, "up");
-    await this.exec("gw", "ip", "link", "set", gateway, "mtu", String(mtu), "up");
   }
 }
