@@ -1,5 +1,5 @@
 // The two networks of a gateway's config, as numbers, and how they may not fit.
-import { networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
+import { formatIpv4, networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
 import type { Fault } from "../config/faults.js";
 import type { ResolvedNatConfig } from "../config/schema.js";
 
@@ -91,6 +91,15 @@ export function* networkClashes(
       path: ["gateway", "outside", outside.kind],
       message: `"${outside.name}" is the inside interface already; give the one that leads outside`,
     };
+  }
+  if (outside.kind === "host") {
+    for (const address of publicAddresses(nat)) {
+      if (address === outside.address) continue;
+      yield {
+        path: ["gateway", "outside", "host"],
+        message: `${formatIpv4(address)}, of a forward or static mapping, is not the host's; only its own is shared`,
+      };
+    }
   }
   const isInside = (address: number) =>
     nat.inside.some((prefix) => {

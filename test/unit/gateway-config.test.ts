@@ -139,6 +139,10 @@ test("the host's own address is shared by ports", () => {
     "gateway.outside.address: it is the host's; leave it out",
     "outside: with gateway.outside.host it is the host's; leave it out",
   ]);
+  const mapped = [{ outside: "203.0.113.65", inside: "192.168.226.10" }];
+  deepEqual(faultsOf({ inside: INSIDE, outside: { host: "eth0" } }, { ...nat, static: mapped }), [
+    "gateway.outside.host: 203.0.113.65, of a forward or static mapping, is not the host's; only its own is shared",
+  ]);
   throws(() => parse({ inside: INSIDE, outside: { host: "eth1" } }, nat), {
     code: "NAT_ERR_GATEWAY",
     message: /"eth1" has no IPv4 address/,
