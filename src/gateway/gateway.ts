@@ -401,7 +401,9 @@ export class Gateway extends EventEmitter {
       if (Buffer.compare(sender.mac, side.mac) !== 0) this.emit("conflict", formatIpv4(sender.address));
       return;
     }
-    side.neighbours.hear(packet, now);
+    // Nobody else is ever a next hop; senders made up would fill the table.
+    const { network, mask } = side.network;
+    if ((sender.address & mask) >>> 0 === network) side.neighbours.hear(packet, now);
     if (kind === "request" && side.answersFor(target.address)) {
       this.#native?.inject(side.number, arpReply({ mac: side.mac, address: target.address }, sender));
     }
