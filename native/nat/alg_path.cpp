@@ -137,14 +137,16 @@ Result Translator::forwardSegment(const PacketView& packet, const Parsed& parsed
   }
 
   // Only what is all here and says how long it is can be read, or have its length changed.
-  const bool whole = !packet.partial && !parsed.first && parsed.end == parsed.total &&
+  const bool whole = !parsed.first && parsed.end == parsed.total &&
                      load16be(packet.data + kIpTotal) == parsed.total && segment.length != 0 &&
                      (segment.flags & (kSyn | kRst)) == 0;
   const uint32_t mtu = side == kOut ? config_.outsideMtu : config_.insideMtu;
   const uint32_t most = mtu == 0 ? 65535 : std::max(mtu, parsed.total);
-  // Only of an established connection, which no session that it asks for can displace.
-  const bool readable = whole && watch.alg != nullptr && isAssured(slot);
-  if (readable && hasGoodChecksum(packet, parsed)) {
+  // Only of an established connection, which no session that it asks for can displace. One that
+  // becomes several packets may be longer than what it would become alone.
+  const bool readable = whole && !packet.segmented && watch.alg != nullptr && isAssured(slot);
+  // A partial checksum is that of a host whose packet has not been on a wire yet.
+  if (readable && (packet.partial || hasGoodChecksum(packet, parsed))) {
     read(watch, packet, parsed, segment, side, most - parsed.total);
   }
 
@@ -164,7 +166,7 @@ Result Translator::forwardSegment(const PacketView& packet, const Parsed& parsed
       return result;
     }
     changed.total = changed.end = header + length;
-    view = {store_.bytes(link), changed.total, changed.total, false};
+    view = {store_.bytes(link), changed.total, changed.total, packet.partial};
     std::memcpy(view.data, packet.data, header);
   }
   if (change != SequenceShift::Change::None) {
@@ -172,6 +174,7 @@ Result Translator::forwardSegment(const PacketView& packet, const Parsed& parsed
   }
   renumber(view, changed, shift, other);
   rewritePacket(view, changed, to, config_.decrementTtl);
+  if (link != 0) completeChecksum(view, changed);
   result.verdict = link == 0 ? Verdict::Forwarded : Verdict::Held;
   if (link != 0) putOut(link, changed.total, tag, side == kIn);
   if (watch.alg == nullptr && shift.isIdentity() && other.isIdentity()) unwatch(slot);

@@ -134,7 +134,9 @@ export class Side {
       if (Buffer.compare(sender.mac, this.mac) !== 0) this.#hooks.conflict(formatIpv4(sender.address));
       return;
     }
-    this.#neighbours.hear(packet, now);
+    // Nobody else is ever a next hop; senders made up would fill the table.
+    const { network, mask } = this.#network;
+    if ((sender.address & mask) >>> 0 === network) this.#neighbours.hear(packet, now);
     if (kind === "request" && this.#addresses.has(target.address) && this.#network.kind !== "host") {
       this.send(arpReply({ mac: this.mac, address: target.address }, sender));
     }

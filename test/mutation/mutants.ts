@@ -1052,7 +1052,14 @@ export const mutants: readonly Mutant[] = [
     ["a partial checksum is updated", "if (packet.partial) return;", ""],
   ]),
   ...group("FTP", "nat/alg_path.cpp", [
-    ["a segment with a wrong checksum is read", "readable && hasGoodChecksum(packet, parsed)", "readable"],
+    [
+      "a segment with a wrong checksum is read",
+      "readable && (packet.partial || hasGoodChecksum(packet, parsed))",
+      "readable",
+    ],
+    ["a segment with a partial checksum is not read", "packet.partial || hasGoodChecksum", "hasGoodChecksum"],
+    ["segments that are still one are read", "whole && !packet.segmented &&", "whole &&"],
+    ["a new segment has a partial checksum", "if (link != 0) completeChecksum(view, changed);", ""],
     ["a gap in the client's stream is read over", "more = side == kIn;", "more = true;"],
     ["a guess moves the stream", "segment.sequence - stream.next > kBelievable", "false"],
     [

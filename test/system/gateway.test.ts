@@ -55,29 +55,7 @@ async function received(lab: Lab, place: "in" | "out", name: string): Promise<nu
 
 test("without offloads, as a card that has none", { skip: skip || whyNoLab("ethtool") }, async () => {
   await using lab = await Lab.create();
-  for (const [place, name] of [
-    ["in", "in0"],
-    ["gw", "gin0"],
-    ["gw", "gout0"],
-    ["out", "out0"],
-  ] as const) {
-    await lab.exec(
-      place,
-      "ethtool",
-      "-K",
-      name,
-      "tso",
-      "off",
-      "gso",
-      "off",
-      "gro",
-      "off",
-      "tx",
-      "off",
-      "rx",
-      "off",
-    );
-  }
+  await lab.withoutOffloads();
   await lab.gateway();
   await lab.script("out", WHO);
   const upload = ["-sS", "--data-binary", "@/dev/stdin"];

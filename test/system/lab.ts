@@ -40,7 +40,7 @@ export function whyNoLab(...tools: string[]): string | false {
 }
 
 export interface LabOptions {
-  /** MTU of the outside link. */
+  readonly insideMtu?: number;
   readonly outsideMtu?: number;
 }
 
@@ -55,7 +55,7 @@ let labs = 0;
 
 /** Waits for something that has to come. */
 export async function until(what: string, came: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 60_000;
   while (!(await came())) {
     if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
     await sleep(20);
@@ -69,11 +69,11 @@ export class Lab {
   readonly #running = new Set<ChildProcess>();
   readonly #directory = mkdtempSync(join(tmpdir(), "napt-lab-"));
 
-  static async create({ outsideMtu = 1500 }: LabOptions = {}): Promise<Lab> {
+  static async create({ insideMtu = 1500, outsideMtu = 1500 }: LabOptions = {}): Promise<Lab> {
     const lab = new Lab();
     try {
       for (const place of ["in", "gw", "out"]) await lab.add(place);
-      await lab.join(["in", "in0"], ["gw", "gin0"]);
+      await lab.join(["in", "in0"], ["gw", "gin0"], insideMtu);
       await lab.join(["out", "out0"], ["gw", "gout0"], outsideMtu);
       await lab.exec("in", "ip", "addr", "add", `${INSIDE_HOST}/24`, "dev", "in0");
       await lab.exec("in", "ip", "route", "add", "default", "via", INSIDE_GATEWAY);
@@ -100,6 +100,19 @@ export class Lab {
     await this.exec(here, "ip", "link", "add", name, "mtu", String(mtu), "type", "veth", ...other);
     await this.exec(here, "ip", "link", "set", name, "up");
     await this.exec(there, "ip", "link", "set", peer, "up");
+  }
+
+  /** Makes the cards of in, gw and out such as can do nothing but send and receive. */
+  async withoutOffloads(): Promise<void> {
+    const off = ["tso", "gso", "gro", "tx", "rx"].flatMap((what) => [what, "off"]);
+    for (const [place, name] of [
+      ["in", "in0"],
+      ["gw", "gin0"],
+      ["gw", "gout0"],
+      ["out", "out0"],
+    ] as const) {
+      await this.exec(place, "ethtool", "-K", name, ...off);
+    }
   }
 
   /** The control socket of a gateway here. */

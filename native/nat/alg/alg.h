@@ -4,8 +4,9 @@
 // A control connection to a server's port is *watched* from its SYN on. What a segment adds to a
 // stream, in order and once, is shown to the ALG as a `Passage`. It may replace stretches of it,
 // and have ports opened for what it read of. Segments that come again are changed by what is
-// remembered of the stream, not read again. What can't be read for certain (fragments, partial or
-// wrong checksums, cut captures, streams with a gap) is left alone.
+// remembered of the stream, not read again. What can't be read for certain (fragments, wrong
+// checksums, cut captures, streams with a gap, what is still to be cut into segments) is left
+// alone.
 #pragma once
 
 #include "nat/alg/sequence_shift.h"

@@ -81,10 +81,12 @@ void rewriteText(const PacketView& to, const Parsed& parsed, const uint8_t* payl
   store(to.data + kIpChecksum,
         adjust(load<uint16_t>(to.data + kIpChecksum), delta16(swap16(was), swap16(total))));
   store16be(to.data + kIpTotal, total);
-  const uint64_t delta = uint64_t{without} + sumBytes(to.data + header, after) +
-                         delta16(swap16(static_cast<uint16_t>(was - parsed.header)),
-                                 swap16(static_cast<uint16_t>(total - parsed.header)));
-  store(tcp + kTcpChecksum, adjust(load<uint16_t>(tcp + kTcpChecksum), fold(delta)));
+  const uint16_t checksum = load<uint16_t>(tcp + kTcpChecksum);
+  const Delta lengths = delta16(swap16(static_cast<uint16_t>(was - parsed.header)),
+                                swap16(static_cast<uint16_t>(total - parsed.header)));
+  const uint64_t delta = uint64_t{without} + sumBytes(to.data + header, after) + lengths;
+  store(tcp + kTcpChecksum,
+        to.partial ? adjustPartial(checksum, lengths) : adjust(checksum, fold(delta)));
 }
 
 }  // namespace napt

@@ -14,7 +14,7 @@ void renumber(const PacketView& packet, const Parsed& parsed, const SequenceShif
 
 /// Writes the changed text of a segment, `length` bytes at `payload`, into a packet that has its
 /// headers and as much room as the text takes: the same packet if no length changes. Both lengths
-/// and checksums follow.
+/// and checksums follow, a partial one only the length.
 void rewriteText(const PacketView& to, const Parsed& parsed, const uint8_t* payload,
                  uint32_t length, const SequenceShift& own);
 
