@@ -107,7 +107,7 @@ export interface ResolvedGatewayConfig {
 }
 
 /**
- * Checks a gateway's config and fills in its defaults; `icmpErrors` is on unless it says otherwise.
+ * Checks a gateway's config and fills in its defaults; `icmpErrors` and `clampMss` are on unless it says otherwise.
  * @param source where the config came from, for messages
  * @throws ConfigError with every fault found
  */
@@ -120,7 +120,7 @@ export function parseGatewayConfig(
   const issues: ConfigIssue[] = [];
   let nat: ResolvedNatConfig | undefined;
   try {
-    nat = parseConfig(isObject(value) ? { icmpErrors: true, ...rest } : value, source);
+    nat = parseConfig(isObject(value) ? { icmpErrors: true, clampMss: true, ...rest } : value, source);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues);
