@@ -51,6 +51,7 @@ export interface CompiledConfig {
   evict: boolean;
   insideMtu: number;
   outsideMtu: number;
+  clampMss: boolean;
   /** 0: none. */
   insideAddress: number;
   decrementTtl: boolean;

@@ -208,6 +208,7 @@ bool readConfig(const Napi::Object& from, Config& to) {
   to.evict = read.flag("evict");
   to.insideMtu = read.number("insideMtu");
   to.outsideMtu = read.number("outsideMtu");
+  to.clampMss = read.flag("clampMss");
   to.insideAddress = swap32(read.number("insideAddress"));
   to.decrementTtl = read.flag("decrementTtl");
   to.icmpErrors = read.flag("icmpErrors");

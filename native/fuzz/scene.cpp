@@ -123,6 +123,7 @@ Config configOf(const Header& h) {
   c.icmpErrorRate = pick<uint32_t>({1000, 0, 1}, h[44]);
   c.insideMtu = pick<uint32_t>({0, 0, 68, 100, 69, 576}, h[45]);
   c.outsideMtu = pick<uint32_t>({0, 0, 68, 100, 69, 576}, h[46]);
+  c.clampMss = bit(h[38], 7);
   c.holdDown = pick<uint64_t>({0, 120 * kSecond, kSecond}, h[47]);
   c.holdDownPorts = pick<uint32_t>({8192, 3, 0}, h[47] / 3);
   c.blocksPerHost = pick<uint32_t>({0, 0, 1, 2}, h[48]);

@@ -156,6 +156,7 @@ struct Config {
   uint32_t icmpErrorRate = 1000;
   bool evict = false;  // embryonic and one-way sessions make room for new ones
   uint32_t insideMtu = 0, outsideMtu = 0;
+  bool clampMss = false;       // of SYNs, to what fits both MTUs
   uint32_t insideAddress = 0;  // the NAT's own there, network order; 0: none
   bool decrementTtl = true;
   bool icmpErrors = false;

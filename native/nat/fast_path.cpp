@@ -14,6 +14,7 @@
 // dozen instructions. So a session's endpoints lie as packets have them, and a packet's direction
 // is an offset to compare and to write at (session.h).
 #include "nat/translator.h"
+#include "packet/tcp_options.h"
 
 namespace napt {
 
@@ -506,6 +507,7 @@ inline bool FastPath::mayBegin(const Lane& lane) const {
   }
   const Session& s = known.sessions[lane.slot];
   nat_.account(lane.slot, segment, kOut, lane.total);
+  if (nat_.mostMss_ != 0) clampMss(packet, parsed, nat_.mostMss_);
   rewrite(known, lane, s, isAtomic(p) ? 0 : renumber(lane, s, nat_.now_));
   packets_[kOut]++;
   octets_[kOut] += lane.length;

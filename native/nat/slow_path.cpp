@@ -5,6 +5,7 @@
 #include "nat/dccp.h"
 #include "nat/sctp.h"
 #include "nat/translator.h"
+#include "packet/tcp_options.h"
 
 namespace napt {
 
@@ -206,6 +207,7 @@ Result Translator::flow(const PacketView& packet, const Parsed& parsed, Route& r
   Result result;
   result.reason = resolve(packet, parsed, route, segment, to, slot);
   const bool hairpin = route.direction == Direction::Hairpin || packet.hairpinned;
+  if (result.reason == Reason::None && mostMss_ != 0) clampMss(packet, parsed, mostMss_);
   const bool mayWatch = parsed.protocol == kTcp && hasAlgs() && slot != kNone;
   if (result.reason == Reason::None && mayWatch && !hairpin) {
     const Side side = route.direction == Direction::Outbound ? kOut : kIn;

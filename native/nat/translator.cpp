@@ -1,6 +1,8 @@
 // How a translator is made.
 #include "nat/translator.h"
 
+#include "packet/fragment.h"
+
 namespace napt {
 
 /// PPTP carries GRE of its own kind, whatever else is carried.
@@ -32,6 +34,9 @@ Translator::Translator(const Config& config, Seed seed)
   }
   for (const uint32_t mtu : {config_.insideMtu, config_.outsideMtu}) {
     if (mtu != 0) smallestMtu_ = std::min(smallestMtu_, mtu);
+  }
+  if (config_.clampMss && smallestMtu_ <= 0xffff) {
+    mostMss_ = static_cast<uint16_t>(std::max(smallestMtu_, kLeastMtu) - kIpHeader - kTcpHeader);
   }
 }
 

@@ -261,6 +261,7 @@ class Translator {
   std::vector<uint8_t> inboundRefreshes_;  // by profile
   bool refreshesInbound_ = false;          // any of them
   uint32_t smallestMtu_ = 0xffffffff;
+  uint16_t mostMss_ = 0;  // that a SYN leaves with, 0: any
   PublicAddresses addresses_;
   InsidePrefixes inside_;
   Exemptions exemptions_;

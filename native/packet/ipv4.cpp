@@ -1,6 +1,6 @@
 #include "packet/ipv4.h"
 
-#include <algorithm>
+#include "packet/tcp_options.h"
 
 namespace napt {
 
@@ -103,22 +103,13 @@ Parsed parse(const PacketView& packet, bool verifyChecksum, const Protocols& car
   return out;
 }
 
-static void readWindowScale(const uint8_t* options, uint32_t length, Segment& out) {
-  for (uint32_t at = 0; at < length;) {
-    const uint8_t kind = options[at];
-    if (kind == 0) return;
-    if (kind == 1) {
-      at++;
-      continue;
-    }
-    if (at + 1 >= length || options[at + 1] < 2) return;
-    if (kind == 3 && options[at + 1] == 3 && at + 2 < length) {
-      out.hasWindowScale = true;
-      out.windowScale = std::min<uint8_t>(options[at + 2], 14);  // RFC 7323, section 2.3
-      return;
-    }
-    at += options[at + 1];
-  }
+static void readWindowScale(const uint8_t* tcp, uint32_t here, Segment& out) {
+  constexpr uint8_t kWindowScale = 3, kWindowScaleLength = 3;
+  eachTcpOption(tcp, here, [&out](uint8_t kind, const uint8_t* option, uint32_t length) {
+    if (kind != kWindowScale || length != kWindowScaleLength || out.hasWindowScale) return;
+    out.hasWindowScale = true;
+    out.windowScale = std::min<uint8_t>(option[2], 14);  // RFC 7323, section 2.3
+  });
 }
 
 static Segment parseSctp(const uint8_t* sctp, uint32_t here, uint32_t tag) {
@@ -152,9 +143,7 @@ Segment parseSegment(const PacketView& packet, const Parsed& parsed) {
   out.ack = load32be(tcp + kTcpAck);
   out.window = load16be(tcp + kTcpWindow);
   out.length = header >= kTcpHeader && header <= whole ? whole - header : 0;
-  if ((out.flags & kSyn) != 0 && header > kTcpHeader) {
-    readWindowScale(tcp + kTcpHeader, std::min(header, here) - std::min(kTcpHeader, here), out);
-  }
+  if ((out.flags & kSyn) != 0) readWindowScale(tcp, here, out);
   return out;
 }
 

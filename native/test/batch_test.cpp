@@ -212,6 +212,16 @@ const std::vector<std::pair<const char*, void (*)(Bytes&)>> kOddities{
      [](Bytes& p) {
        if (p[9] == kTcp) p[32] = 0xf0;
      }},
+    {"a SYN with options",
+     [](Bytes& p) {
+       if (p[9] == kTcp) {
+         p.insert(p.begin() + 40, {1, 2, 4, 0x05, 0xb4, 0, 0, 0});
+         p[32] = 0x70;
+         p[33] = static_cast<uint8_t>(p[33] & kAck) | kSyn;
+         store16be(&p[kIpTotal], static_cast<uint16_t>(p.size()));
+         seal(p);
+       }
+     }},
     {"a FIN",
      [](Bytes& p) {
        if (p[9] == kTcp) {
@@ -310,6 +320,7 @@ TEST_CASE("batch: every flow with every oddity, as single packets") {
     c.decrementTtl = !refresh;
     c.verifyHeaderChecksum = !refresh;
     c.outsideMtu = refresh ? 1000 : 0;
+    c.clampMss = refresh;
     for (const auto& oddity : kOddities) {
       CAPTURE(std::string(oddity.first));
       Pair pair(c);

@@ -64,6 +64,7 @@ export function compileConfig(config: ResolvedNatConfig): CompiledConfig {
     evict: limits.whenFull === "evict",
     insideMtu: mtu.inside,
     outsideMtu: mtu.outside,
+    clampMss: config.clampMss,
     insideAddress: config.insideAddress === undefined ? 0 : parseIpv4(config.insideAddress)!,
     decrementTtl: config.ttl === "decrement",
     icmpErrors: config.icmpErrors,

@@ -95,6 +95,9 @@ export const natConfigSchema = section({
   })
     .prefault({})
     .describe("Largest packets of either side"),
+  clampMss: off(
+    "Lower the MSS that a TCP SYN offers to what fits both MTUs, as far as they are known: 40 less than the smaller",
+  ),
   ttl: choice("decrement", "keep").default("decrement").describe("What happens to a translated packet's TTL"),
   icmpErrors: flag()
     .default(false)

@@ -130,7 +130,7 @@ export interface ResolvedGatewayConfig {
 }
 
 /**
- * Checks a gateway's config and fills in its defaults; `icmpErrors` is on unless it says otherwise.
+ * Checks a gateway's config and fills in its defaults; `icmpErrors` and `clampMss` are on unless it says otherwise.
  * @param source where the config came from, for messages
  * @param hostOf what the host has on an interface, where its address is to be shared
  * @throws ConfigError with every fault found
@@ -157,7 +157,7 @@ export function parseGatewayConfig(
   let nat: ResolvedNatConfig | undefined;
   try {
     const own = host === null ? rest : { ...rest, ...hostNat(rest, host.address, hostPorts) };
-    nat = parseConfig(isObject(value) ? { icmpErrors: true, ...own } : value, source);
+    nat = parseConfig(isObject(value) ? { icmpErrors: true, clampMss: true, ...own } : value, source);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues);

@@ -163,7 +163,8 @@ const CHOSEN_PORTS = ["tcp", "udp", "icmp", "udplite", "dccp"];
 
 /** What the invariants have to know of a config. */
 function worldOf(config: ResolvedNatConfig): World {
-  const { inside, outside, static: statics, forwards, ttl, alg } = config;
+  const { inside, outside, static: statics, forwards, ttl, alg, clampMss, mtu } = config;
+  const mtus = [mtu.inside, mtu.outside].filter((one) => one > 0);
   const own = new Set(
     [
       ...outside.map(({ address }) => address),
@@ -180,6 +181,7 @@ function worldOf(config: ResolvedNatConfig): World {
       prefixes.some(({ network, size }) => address >= network && address < network + size),
     isOwn: (address) => own.has(address),
     keepsTtl: ttl === "keep",
+    mostMss: clampMss && mtus.length > 0 ? Math.min(...mtus) - 40 : 0,
     rewritesPayload: Object.values(alg).some(Boolean),
   };
 }

@@ -214,6 +214,7 @@ const tcp = [
     "Destination unreachable about TCP is translated, above all fragmentation needed.",
   ),
   row("RFC5382-REQ-10", MUST, "No ICMP message ends a TCP mapping or connection."),
+  row("RFC9293-S3.7.1", INFO, "The MSS that a SYN offers fits the path: its MTU less 40 (`clampMss`)."),
 ];
 
 const hairpinning = [

@@ -1,6 +1,6 @@
 // TCP connections (RFC 5382, sections 4.3, 5 and 6).
 import { deepEqual, equal } from "node:assert/strict";
-import { decode, type TcpBody } from "../support/packets.js";
+import { decode, fragments, hex, type TcpBody } from "../support/packets.js";
 import { Connection } from "./connection.js";
 import { BEHAVIOURS, drops, endsAt, type Lab, type LabConfig, lab, passes, range } from "./lab.js";
 import { row } from "./suite.js";
@@ -299,4 +299,62 @@ row("RFC5382-REQ-10", "tcpLiberal: the window is not asked, the error passes, an
   const forged = tcp(sent.source, Y, "A", { seq: connection.next("out") + 1_000_000 });
   passes(nat.in(error(Y, forged, { octets: 8 })));
   equal(nat.sessions[0]?.state, "established");
+});
+
+/** The options that a segment came out with. */
+const optionsOf = (bytes: Uint8Array) => hex((decode(bytes).body as TcpBody).options);
+const mss = (value: number) => Uint8Array.of(2, 4, value >> 8, value & 255);
+
+row(
+  "RFC9293-S3.7.1",
+  "clampMss: SYN and SYN-ACK, both ways and hairpinned, at most the smaller MTU less 40",
+  () => {
+    const forwards = [{ protocol: "tcp", outside: `${A}:80`, inside: at(X2, 80) }];
+    for (const mtu of [{ inside: 1500, outside: 1400 }, { inside: 1400 }, { inside: 1400, outside: 1500 }]) {
+      const nat = lab({ clampMss: true, mtu, forwards });
+      const options = (value: number) => ({ tcpOptions: mss(value) });
+      const most = hex(mss(1360));
+      const connection = new Connection(nat, X, Y);
+      equal(optionsOf(connection.out("S", options(1460)).bytes), most, "SYN outbound");
+      equal(optionsOf(connection.in("SA", options(1361)).bytes), most, "SYN-ACK inbound");
+      equal(optionsOf(nat.in(tcp(Z, at(A, 80), "S", options(65535))).bytes), most, "SYN inbound");
+      equal(optionsOf(nat.out(tcp(at(X2, 80), Z, "SA", options(1460))).bytes), most, "SYN-ACK outbound");
+      equal(optionsOf(nat.out(tcp(X, at(A, 80), "S", options(1460))).bytes), most, "hairpinned");
+    }
+  },
+);
+
+row("RFC9293-S3.7.1", "it is never raised or added, and nothing else is looked at", () => {
+  const nat = lab({ clampMss: true, mtu: { inside: 1500, outside: 1400 } });
+  const kept = (flags: string, tcpOptions: Uint8Array, name: string) => {
+    equal(optionsOf(nat.out(tcp(X, Y, flags, { tcpOptions })).bytes), hex(tcpOptions), name);
+  };
+  for (const value of [1360, 1359, 536, 0]) kept("S", mss(value), `${value} fits`);
+  kept("S", Uint8Array.of(), "no options");
+  kept("S", Uint8Array.of(3, 3, 7, 1), "another option");
+  kept("S", Uint8Array.of(2, 3, 255, 255), "an option of another length");
+  kept("S", Uint8Array.of(0, 2, 4, 255, 255, 0, 0, 0), "behind the end of the list");
+  kept("S", Uint8Array.of(3, 0, 2, 4, 255, 255, 0, 0), "behind what makes no sense");
+  kept("S", Uint8Array.of(8, 2, 1, 1, 1, 1, 2, 4), "cut by the header's end");
+  kept("A", mss(1460), "no SYN");
+});
+
+row("RFC9293-S3.7.1", "without clampMss, or without an MTU, it stays", () => {
+  for (const config of [{ clampMss: true }, { mtu: { outside: 1400 } }]) {
+    equal(optionsOf(lab(config).out(tcp(X, Y, "S", { tcpOptions: mss(1460) })).bytes), hex(mss(1460)));
+  }
+});
+
+row("RFC9293-S3.7.1", "of fragments the first one's, if the option is whole there", () => {
+  const tcpOptions = Uint8Array.of(1, 1, 1, 1, 1, 1, 2, 4, 255, 255, 0, 0);
+  for (const [cut, most] of [
+    [24, "ffff"],
+    [32, "0550"],
+  ] as const) {
+    const nat = lab({ clampMss: true, mtu: { outside: 1400 } });
+    const syn = tcp(X, Y, "S", { tcpOptions, payload: "early data", df: false });
+    const [first, ...rest] = fragments(syn, [cut]).map((piece) => nat.out(piece).bytes);
+    const whole = Buffer.concat([first!, ...rest.map((piece) => piece.subarray(20))]);
+    equal(whole.subarray(48, 50).toString("hex"), most, `cut behind ${cut} octets`);
+  }
 });

@@ -46,6 +46,9 @@ export interface ModelConfig {
   static: { outside: string; inside: string }[];
   timeouts: { udp: number; tcpEstablished: number; tcpTransitory: number; tcpTimeWait: number; icmp: number };
   limits: { sessions: number; sessionsPerHost: number };
+  /** Large enough for every packet of the tests: only `clampMss` asks. */
+  mtu: { inside: number; outside: number };
+  clampMss: boolean;
   ttl: "decrement" | "keep";
   inboundRefresh: boolean;
   tcpPickup: boolean;
@@ -63,6 +66,8 @@ export const DEFAULTS: Omit<ModelConfig, "inside" | "outside"> = {
   static: [],
   timeouts: { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, tcpTimeWait: 240, icmp: 60 },
   limits: { sessions: 1048576, sessionsPerHost: 0 },
+  mtu: { inside: 0, outside: 0 },
+  clampMss: false,
   ttl: "decrement",
   inboundRefresh: false,
   tcpPickup: true,
@@ -172,6 +177,13 @@ export class NatModel {
   }
 
   // -------------------------------------------------------------------------------------------- state
+
+  /** The largest MSS that a SYN leaves with; 0 for any. */
+  get mostMss(): number {
+    const { clampMss, mtu } = this.config;
+    const known = [mtu.inside, mtu.outside].filter((one) => one > 0);
+    return clampMss && known.length > 0 ? Math.min(...known) - 40 : 0;
+  }
 
   /** The bindings that sessions keep alive. */
   get bindings(): Binding[] {

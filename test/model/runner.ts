@@ -14,6 +14,7 @@ import {
   fullChecksums,
   get32,
   hex,
+  lowerMss,
   type Packet,
   PROTOCOL,
   put32,
@@ -312,7 +313,8 @@ export class Runner {
     if (kind === "wild-rst") seq = (seq + 0x40000000) >>> 0;
     const flags = { syn: "S", synack: "SA", data: "A", fin: "FA", rst: "R", "wild-rst": "R" }[kind];
     if (kind === "syn" || flags === "R") ack = 0;
-    return tcp({ ...common, flags, seq, ack, window: 65535, payload });
+    const tcpOptions = Uint8Array.from(flags.includes("S") ? shape.options : []);
+    return tcp({ ...common, flags, seq, ack, window: 65535, payload, tcpOptions });
   }
 
   /** For a session between two inside hosts, the one that the other of them has. */
@@ -437,6 +439,7 @@ export class Runner {
         ...(quoted === undefined ? {} : { id: quoted }),
       });
     }
+    if (this.model.mostMss > 0) expected = lowerMss(expected, this.model.mostMss);
     expected = fullChecksums(expected);
     if (hex(expected) === hex(after)) return;
     throw new Mismatch(

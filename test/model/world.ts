@@ -51,6 +51,8 @@ export interface Shape {
   id: number;
   df: boolean;
   length: number;
+  /** TCP options of a SYN. */
+  options: readonly number[];
 }
 
 /** `n` picks from a list that the run has by then, modulo its length. */
@@ -121,6 +123,16 @@ const shape: fc.Arbitrary<Shape> = fc.record({
   id: fc.nat({ max: 3 }),
   df: fc.boolean(),
   length: fc.nat({ max: 9 }),
+  options: fc.constantFrom<readonly number[]>(
+    [],
+    [2, 4, 0x05, 0xb4],
+    [2, 4, 0x02, 0x30],
+    [1, 2, 4, 0x05, 0xb4, 3, 3, 7],
+    [2, 3, 0x05, 0xb4],
+    [3, 3, 7, 2, 4, 0xff, 0xff, 0],
+    [8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4],
+    [0, 2, 4, 0xff, 0xff, 0, 0, 0],
+  ),
 });
 
 const weighted: [number, fc.Arbitrary<Operation>][] = [
@@ -244,6 +256,12 @@ export const config: fc.Arbitrary<ModelConfig> = fc
     fixed: fc.boolean(),
     sessions: fc.constantFrom(100, 100, 3, 6),
     sessionsPerHost: fc.constantFrom(0, 0, 2),
+    mtus: fc.constantFrom(
+      { inside: 0, outside: 0 },
+      { inside: 0, outside: 600 },
+      { inside: 601, outside: 1500 },
+    ),
+    clampMss: fc.boolean(),
     ttl: fc.constantFrom("decrement" as const, "decrement" as const, "keep" as const),
     inboundRefresh: fc.boolean(),
     tcpPickup: fc.constantFrom(true, true, false),
@@ -277,6 +295,8 @@ export const config: fc.Arbitrary<ModelConfig> = fc
       icmp: 5 * choice.scale,
     },
     limits: { sessions: choice.sessions, sessionsPerHost: choice.sessionsPerHost },
+    mtu: choice.mtus,
+    clampMss: choice.clampMss,
     ttl: choice.ttl,
     inboundRefresh: choice.inboundRefresh,
     tcpPickup: choice.tcpPickup,

@@ -73,8 +73,7 @@ export const mutants: readonly Mutant[] = [
       "",
     ],
     ["an identifier may be cut off", "if (here < kIcmpId + 2)", "if (here < kIcmpId)"],
-    ["a window scale may be any", "std::min<uint8_t>(options[at + 2], 14)", "options[at + 2]"],
-    ["a NOP has a length", "if (kind == 1) {", "if (kind == 2) {"],
+    ["a window scale may be any", "std::min<uint8_t>(option[2], 14)", "option[2]"],
     ["TCP options are data", "? whole - header : 0", "? whole - kTcpHeader : 0"],
     ["a DCCP type is read with its X bit", "tcp[kDccpType] >> 1 & 15", "tcp[kDccpType] & 15"],
   ]),
@@ -1016,6 +1015,39 @@ export const mutants: readonly Mutant[] = [
     ["a fragment's pieces begin anew", "fragment_ | (size", "0u | (size"],
     ["all options are copied", "(options[at] & kCopied) != 0", "true"],
     ["pieces keep the packet's checksum", "adjust(checksum_, change)", "checksum_"],
+  ]),
+
+  ...group("MSS", "packet/tcp_options.cpp", [
+    ["any segment's is lowered", " || (tcp[kTcpFlags] & kSyn) == 0", ""],
+    ["other protocols' bytes are options", "parsed.protocol != kTcp || ", ""],
+    [
+      "a header may end beyond its segment",
+      "header > parsed.total - parsed.header && !parsed.first",
+      "false",
+    ],
+    ["a first fragment's is left", " && !parsed.first", ""],
+    ["it is raised", "load16be(option + 2) <= most", "load16be(option + 2) == most"],
+    ["another option is taken for it", "kind != kMss || ", ""],
+    ["it may have any length", " || length != kMssLength", ""],
+    ["a partial checksum is updated", "if (packet.partial) return;", ""],
+    ["an odd place weighs like an even one", "at % 2 == 0 ? delta : swap16(delta)", "delta"],
+  ]),
+  ...group("MSS", "packet/tcp_options.h", [
+    ["a NOP has a length", "if (kind == kNoOperation) {", "if (kind == 2) {"],
+    ["options go on behind their end", "if (kind == kEnd) return;", ""],
+    ["an option may end beyond the header", " || length > end - at", ""],
+    ["what is not here is an option", "std::min((tcp[12] >> 4) * 4u, here)", "(tcp[12] >> 4) * 4u"],
+  ]),
+  ...group("MSS", "nat/slow_path.cpp", [
+    ["a dropped SYN is changed", "result.reason == Reason::None && mostMss_ != 0", "mostMss_ != 0"],
+    ["the slow path leaves it", "clampMss(packet, parsed, mostMss_);", ";"],
+  ]),
+  ...group("MSS", "nat/fast_path.cpp", [
+    ["the fast path leaves it", "clampMss(packet, parsed, nat_.mostMss_);", ";"],
+  ]),
+  ...group("MSS", "nat/translator.cpp", [
+    ["it fits without headers", " - kIpHeader - kTcpHeader);", ");"],
+    ["it is always on", "if (config_.clampMss && ", "if ("],
   ]),
 
   ...group("FTP", "nat/alg/ftp.cpp", [

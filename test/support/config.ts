@@ -59,6 +59,7 @@ export const defaults: ResolvedNatConfig = {
     whenFull: "refuse",
   },
   mtu: { inside: 0, outside: 0 },
+  clampMss: false,
   ttl: "decrement",
   icmpErrors: false,
   inboundRefresh: false,

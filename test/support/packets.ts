@@ -525,6 +525,27 @@ export function replaceFields(packet: Uint8Array, changes: Changes): Uint8Array 
 }
 
 /**
+ * A copy with the MSS option of a TCP SYN lowered to `most`, if all of the option is there; checksums as they
+ * were.
+ */
+export function lowerMss(packet: Uint8Array, most: number): Uint8Array {
+  const copy = copyOf(packet);
+  const { headerLength, totalLength, protocol, checksumAt, fragment } = layout(copy);
+  if (protocol !== PROTOCOL.tcp || checksumAt < 0 || (copy[headerLength + 13]! & 2) === 0) return copy;
+  const length = (copy[headerLength + 12]! >> 4) * 4;
+  if (!fragment && headerLength + length > totalLength) return copy;
+  const end = Math.min(headerLength + length, copy.length, totalLength);
+  const segment = copy.subarray(headerLength, end);
+  for (let at = 20; at < segment.length && segment[at] !== 0; ) {
+    const size = segment[at] === 1 ? 1 : (segment[at + 1] ?? 0);
+    if (size === 0 || (size === 1 && segment[at] !== 1) || at + size > segment.length) break;
+    if (segment[at] === 2 && size === 4) put16(segment, at + 2, Math.min(most, get16(segment, at + 2)));
+    at += size;
+  }
+  return copy;
+}
+
+/**
  * An ICMP error with fields of the packet it quotes replaced. The quoted header checksum is computed anew, and so
  * is the quoted transport checksum if it is there at all; of a quotation cut short it is found from what the part
  * that is missing must have summed to. The error's own checksums stay as they were.

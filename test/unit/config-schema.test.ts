@@ -137,6 +137,7 @@ describe("the JSON Schema", () => {
         timeouts: fc.record({ udp: seconds, icmp: seconds, fragment: seconds }, { requiredKeys: [] }),
         limits: fc.record({ sessions: count, fragments: count }, { requiredKeys: [] }),
         ttl: fc.constantFrom("keep", "decrement", "drop"),
+        clampMss: fc.oneof(fc.boolean(), fc.nat()),
         icmpErrors: fc.oneof(fc.boolean(), fc.jsonValue()),
       },
       { requiredKeys: [] },

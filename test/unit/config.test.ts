@@ -77,6 +77,7 @@ describe("a right config", () => {
       "switches",
       {
         hairpinning: false,
+        clampMss: true,
         icmpErrors: true,
         inboundRefresh: true,
         tcpPickup: false,
@@ -84,6 +85,7 @@ describe("a right config", () => {
       },
       {
         hairpinning: false,
+        clampMss: true,
         icmpErrors: true,
         inboundRefresh: true,
         tcpPickup: false,
@@ -322,6 +324,7 @@ describe("a wrong config", () => {
     ["no fragments", { limits: { fragments: 0 } }, ["limits.fragments", "from 1 to 65536"]],
     ["half a fragment", { limits: { fragments: -0.5 } }, ["limits.fragments"]],
     ["ttl", { ttl: 64 }, ["ttl", '64 is not "decrement" or "keep"']],
+    ["clampMss", { clampMss: 1460 }, ["clampMss", "1460 is not true or false"]],
     ["icmpErrors", { icmpErrors: 0 }, ["icmpErrors", "0 is not true or false"]],
     ["inboundRefresh", { inboundRefresh: null }, ["inboundRefresh", "null is not true or false"]],
     ["tcpPickup", { tcpPickup: [] }, ["tcpPickup", "an empty list is not true or false"]],

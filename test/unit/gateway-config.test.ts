@@ -40,7 +40,9 @@ test("networks come out as numbers; ICMP errors are on unless they are turned of
   });
   equal(outside.router, 0xcb0071fe);
   equal(nat.icmpErrors, true);
+  equal(nat.clampMss, true);
   equal(parse({ inside: INSIDE, outside: OUTSIDE }, { ...CONFIG, icmpErrors: false }).nat.icmpErrors, false);
+  equal(parse({ inside: INSIDE, outside: OUTSIDE }, { ...CONFIG, clampMss: false }).nat.clampMss, false);
 });
 
 test("the faults of both parts are told at once, each with its key", () => {
