@@ -4,7 +4,9 @@ import { stringify } from "yaml";
 import { type LoadedConfig, parseConfigText } from "../config/document.js";
 import { configJsonSchema } from "../config/json-schema.js";
 import { LARGEST_CONFIG_FILE, loadConfigFile, parseConfig } from "../config/load.js";
+import { isObject } from "../config/merge.js";
 import { NatError } from "../errors.js";
+import { gatewayJsonSchema, parseGatewayConfig } from "../gateway/config.js";
 
 interface ConfigOptions {
   readonly schema?: true;
@@ -34,7 +36,7 @@ Examples:
       if (options.schema ? file !== undefined : file === undefined) {
         command.error("error: give a config file (- for standard input) or --schema, one of them");
       }
-      const value = file === undefined ? configJsonSchema() : await checkedConfig(file);
+      const value = file === undefined ? wholeJsonSchema() : await checkedConfig(file);
       process.stdout.write(options.format === "yaml" ? toYaml(value) : `${JSON.stringify(value, null, 2)}\n`);
     });
 }
@@ -45,7 +47,15 @@ function toYaml(value: unknown): string {
 
 async function checkedConfig(file: string) {
   const { value, source } = file === "-" ? await readStdin() : loadConfigFile(file);
-  return parseConfig(value, source);
+  if (!isObject(value) || value.gateway === undefined) return parseConfig(value, source);
+  const { nat } = parseGatewayConfig(value, source);
+  return { ...nat, gateway: value.gateway };
+}
+
+/** A NAT's keys, and those of a gateway, which may be absent; then `outside` may be, too. */
+function wholeJsonSchema() {
+  const { properties, ...rest } = configJsonSchema();
+  return { ...rest, properties: { ...properties, ...gatewayJsonSchema().properties }, required: ["inside"] };
 }
 
 async function readStdin(): Promise<LoadedConfig> {

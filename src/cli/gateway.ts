@@ -5,6 +5,7 @@ import { loadConfigFile } from "../config/load.js";
 import type { GatewayConfig } from "../gateway/config.js";
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
+import { become } from "./privileges.js";
 import { StatusLine } from "./status-line.js";
 
 interface GatewayOptions {
@@ -16,8 +17,9 @@ export function registerGateway(program: Command): void {
     .command("gateway")
     .summary("translate between two interfaces, live")
     .description(
-      "Joins an inside and an outside Ethernet interface as a NAT router, in one process. Both interfaces are its own: " +
-        "give them no addresses in the system. Answers ARP for its addresses, and ping to its inside one.",
+      "A NAT router in one process, between an inside and an outside network. Each is reached by an Ethernet interface " +
+        "that is the gateway's own (give it no address in the system), or by a TAP or TUN device; the inside may be " +
+        "virtual machines on a socket, the outside the host's own address.",
     )
     .requiredOption("--config <file>", "a NAT's config, with the two networks under `gateway`")
     .addHelpText(
@@ -30,7 +32,18 @@ A config:
     inside: { interface: lan0, address: 192.168.226.2/24 }
     outside: { interface: wan0, address: 203.0.113.1/24, router: 203.0.113.254 }
 
-Needs root, or CAP_NET_RAW. SIGHUP reads the config again, sessions stay; SIGINT and SIGTERM end it.
+Virtual machines (qemu -netdev stream,server=off,addr.type=unix,addr.path=/run/vm.sock,id=n0 -device
+virtio-net-pci,netdev=n0) with the host's address, as NAT mode has it:
+  inside: ["192.168.226.0/24"]
+  gateway:
+    inside:
+      qemu: /run/vm.sock
+      address: 192.168.226.2/24
+      dhcp: { range: 192.168.226.100-192.168.226.199 }
+      dns: {}
+    outside: { host: eth0 }
+
+Needs root, or CAP_NET_RAW, and CAP_NET_ADMIN for devices and the host's address. SIGHUP reads the config again, sessions stay; SIGINT and SIGTERM end it.
 
 Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or config.`,
     )
@@ -61,7 +74,8 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
     control = await ControlServer.open(gateway, gateway.config.control, { reload });
     await gateway.start();
     process.on("SIGHUP", hangup);
-    const { inside, outside } = gateway.config;
+    const { inside, outside, user, control: socket } = gateway.config;
+    if (user !== null) become(user, inside.kind === "qemu" ? [socket, inside.name] : [socket]);
     process.stdout.write(`ready: ${inside.name} (inside) to ${outside.name} (outside)\n`);
     const status = new StatusLine(gateway);
     await new Promise<void>((resolve) => {

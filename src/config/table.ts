@@ -12,13 +12,13 @@ export interface ConfigTableRow {
 }
 
 /** Every key that holds a value or a list, or that may be left out with all below it, in the schema's order. */
-export function configTable(): ConfigTableRow[] {
-  return [...rows(configJsonSchema(), "")];
+export function configTable(schema: JsonSchema = configJsonSchema()): ConfigTableRow[] {
+  return [...rows(schema, "")];
 }
 
 /** The table in Markdown, as README has it. */
-export function configTableMarkdown(): string {
-  const lines = configTable().map(({ key, type, default: fallback, meaning }) =>
+export function configTableMarkdown(schema?: JsonSchema): string {
+  const lines = configTable(schema).map(({ key, type, default: fallback, meaning }) =>
     [
       `\`${key}\``,
       type,

@@ -103,6 +103,9 @@ const gatewaySchema = section({
   control: socketPath()
     .default(DEFAULT_CONTROL)
     .describe("The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask"),
+  user: text("the name of a user", 'one such as "napt"', /^[a-z_][a-z0-9_.-]{0,31}$/i, () => true)
+    .optional()
+    .describe("Whom `napt gateway` goes on as once all is open; the sockets become that user's"),
 });
 
 /** The networks that a gateway joins, as people write them. */
@@ -127,6 +130,8 @@ export interface ResolvedGatewayConfig {
   readonly dns: readonly string[] | null;
   /** The path of the control socket. */
   readonly control: string;
+  /** Whom the process goes on as; null: as it is. */
+  readonly user: string | null;
 }
 
 /**
@@ -162,7 +167,9 @@ export function parseGatewayConfig(
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues);
   }
-  const faults = (error?.issues ?? []).flatMap((issue) => [...faultsOf(issue, ["gateway"], jsonSchema)]);
+  const faults = (error?.issues ?? []).flatMap((issue) => [
+    ...faultsOf(issue, ["gateway"], gatewayJsonSchema),
+  ]);
   issues.push(...issuesOf(faults, origin));
   if (data !== undefined) {
     const { dhcp, dns } = data.inside;
@@ -199,13 +206,15 @@ export function parseGatewayConfig(
         dhcp: own ? { ...leased, dns: [networks.inside.address] } : leased,
         dns: dns?.servers ?? null,
         control: data.control,
+        user: data.user ?? null,
       };
     }
   }
   throw new ConfigError(issues, origin.name);
 }
 
-function jsonSchema(): JsonSchema {
+/** The JSON Schema of what a gateway's config has besides a NAT's. */
+export function gatewayJsonSchema(): JsonSchema {
   return z.toJSONSchema(z.object({ gateway: gatewaySchema }), { io: "input" }) as JsonSchema;
 }
 

@@ -1,12 +1,14 @@
-// What of the documentation is generated: README.md's config table and drop reasons, docs/presets.md. `npm run docs`
-// writes it; a test compares.
+// What of the documentation is generated: README.md's config table and drop reasons, docs/gateway.md's config table,
+// docs/presets.md. `npm run docs` writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configTableMarkdown } from "../../src/config/table.js";
+import { gatewayJsonSchema } from "../../src/gateway/config.js";
 import { REASON_MEANINGS } from "../../src/verdict.js";
 import { presetsMarkdown } from "./presets.js";
 
 export const README = join(__dirname, "../../README.md");
+export const GATEWAY_PAGE = join(__dirname, "../../docs/gateway.md");
 export const PRESETS_PAGE = join(__dirname, "../../docs/presets.md");
 
 function reasonsMarkdown(): string {
@@ -14,20 +16,27 @@ function reasonsMarkdown(): string {
   return `${["| Reason | |", "| --- | --- |", ...rows].join("\n")}\n`;
 }
 
-/** The README with its generated parts made anew. */
+/** A page with its generated parts made anew. */
 export function withGeneratedParts(text: string): string {
-  const parts = { "config table": configTableMarkdown(), "drop reasons": reasonsMarkdown() };
+  const parts = {
+    "config table": configTableMarkdown(),
+    "drop reasons": reasonsMarkdown(),
+    "gateway table": configTableMarkdown(gatewayJsonSchema()),
+  };
   return Object.entries(parts).reduce((result, [name, part]) => {
     const begin = `<!-- ${name} -->\n`;
     const end = `<!-- end of ${name} -->`;
+    if (!text.includes(begin)) return result;
     const from = result.indexOf(begin);
     const to = result.indexOf(end);
-    if (from === -1 || to < from) throw new Error(`README.md has no "${begin.trim()}" … "${end}"`);
+    if (to < from) throw new Error(`"${begin.trim()}" has no "${end}"`);
     return `${result.slice(0, from)}${begin}${part}${result.slice(to)}`;
   }, text);
 }
 
 if (require.main === module) {
-  writeFileSync(README, withGeneratedParts(readFileSync(README, "utf8")));
+  for (const page of [README, GATEWAY_PAGE]) {
+    writeFileSync(page, withGeneratedParts(readFileSync(page, "utf8")));
+  }
   writeFileSync(PRESETS_PAGE, presetsMarkdown());
 }

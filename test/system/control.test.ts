@@ -10,15 +10,6 @@ import { INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, whyNoLab } from "./lab.js";
 const skip = whyNoLab("ping", "curl");
 const SERVER = `require("node:http").createServer((_, answer) => answer.end("here")).listen(8000, () => console.log("ready"));`;
 
-/** A napt command about the lab's gateway: what it prints, or its exit status and complaint. */
-async function napt(lab: Lab, ...args: string[]): Promise<string> {
-  const [program, ...words] = lab.command(...args, "--control", lab.control);
-  return lab.exec("gw", program, ...words).then(
-    (text) => text.trim(),
-    ({ code, stderr }: { code: number; stderr: string }) => `${code} ${stderr.trim()}`,
-  );
-}
-
 test("status and sessions tell what there is, by filters; --kill ends it", { skip }, async () => {
   await using lab = await Lab.create();
   await lab.gateway();
@@ -27,14 +18,14 @@ test("status and sessions tell what there is, by filters; --kill ends it", { ski
   await lab.script("out", SERVER);
   equal(await lab.exec("in", "curl", "-sS", `http://${OUTSIDE_HOST}:8000/`), "here");
 
-  const status = JSON.parse(await napt(lab, "status", "--json"));
+  const status = JSON.parse(await lab.ask("status", "--json"));
   equal(status.running, true);
   equal(status.nat.sessions.active, 2);
   deepEqual(status.outside.public, [PUBLIC]);
   ok(status.gateway.inside.received >= status.nat.packets.outbound);
-  match(await napt(lab, "status"), /sessions .* 2 \(2 made/);
+  match(await lab.ask("status"), /sessions .* 2 \(2 made/);
 
-  const all = (await napt(lab, "sessions", "--json")).split("\n").map((line) => JSON.parse(line));
+  const all = (await lab.ask("sessions", "--json")).split("\n").map((line) => JSON.parse(line));
   deepEqual(all.map(({ protocol }) => protocol).sort(), ["icmp", "tcp"]);
   const [tcp] = all.filter(({ protocol }) => protocol === "tcp");
   deepEqual(tcp.inside.address, INSIDE_HOST);
@@ -47,16 +38,16 @@ test("status and sessions tell what there is, by filters; --kill ends it", { ski
     ["tcp", "203.0.113.0/24", INSIDE_HOST],
   ]) {
     match(
-      await napt(lab, "sessions", ...filter),
+      await lab.ask("sessions", ...filter),
       /^tcp \S+ 192\.168\.226\.135:\d+ > 203\.0\.113\.8:8000 as 203\.0\.113\.1:\d+, /,
     );
   }
-  equal(await napt(lab, "sessions", "udp"), "");
-  match(await napt(lab, "sessions", "tpc"), /^2 napt: "tpc" says nothing about sessions; give /);
+  equal(await lab.ask("sessions", "udp"), "");
+  match(await lab.ask("sessions", "tpc"), /^2 napt: "tpc" says nothing about sessions; give /);
 
-  match(await napt(lab, "sessions", "--kill"), /^2 napt: --kill needs a filter/);
-  equal(await napt(lab, "sessions", "icmp", "--kill"), "1 ended");
-  match(await napt(lab, "sessions"), /^tcp .*$/);
+  match(await lab.ask("sessions", "--kill"), /^2 napt: --kill needs a filter/);
+  equal(await lab.ask("sessions", "icmp", "--kill"), "1 ended");
+  match(await lab.ask("sessions"), /^tcp .*$/);
 });
 
 test("forwards come and go while it runs, and outlive a reload", { skip }, async () => {
@@ -64,25 +55,25 @@ test("forwards come and go while it runs, and outlive a reload", { skip }, async
   await lab.gateway();
   await lab.script("in", SERVER);
   const endpoint = `${PUBLIC}:8080`;
-  equal(await napt(lab, "forward", "add", "tcp", endpoint, `${INSIDE_HOST}:8000`), "");
+  equal(await lab.ask("forward", "add", "tcp", endpoint, `${INSIDE_HOST}:8000`), "");
   equal(await lab.exec("out", "curl", "-sS", `http://${endpoint}/`), "here");
   lab.configFile({ forwards: [{ protocol: "udp", outside: `${PUBLIC}:53`, inside: `${INSIDE_HOST}:53` }] });
-  equal(await napt(lab, "reload"), "");
+  equal(await lab.ask("reload"), "");
   equal(
-    await napt(lab, "forward", "list"),
+    await lab.ask("forward", "list"),
     `udp ${PUBLIC}:53 to ${INSIDE_HOST}:53\ntcp ${endpoint} to ${INSIDE_HOST}:8000`,
   );
   equal(await lab.exec("out", "curl", "-sS", `http://${endpoint}/`), "here");
-  match(await napt(lab, "forward", "add", "tcp", endpoint, `${INSIDE_HOST}:81`), /^2 napt: .*forwards\[2\]/);
-  match(await napt(lab, "forward", "add", "tpc", endpoint, "x"), /^2 napt: .*forwards\[2\]\.protocol/);
+  match(await lab.ask("forward", "add", "tcp", endpoint, `${INSIDE_HOST}:81`), /^2 napt: .*forwards\[2\]/);
+  match(await lab.ask("forward", "add", "tpc", endpoint, "x"), /^2 napt: .*forwards\[2\]\.protocol/);
   match(
-    await napt(lab, "forward", "remove", "udp", `${PUBLIC}:53`),
+    await lab.ask("forward", "remove", "udp", `${PUBLIC}:53`),
     /^2 napt: the forward .* is in the config/,
   );
-  equal(await napt(lab, "forward", "remove", "tcp", endpoint), "");
+  equal(await lab.ask("forward", "remove", "tcp", endpoint), "");
   await rejects(lab.exec("out", "curl", "-sS", "-m", "1", `http://${endpoint}/`));
   lab.configFile({ inside: ["nonsense"] });
-  match(await napt(lab, "reload"), /^2 napt: .*gateway\.yaml: inside\[0\]: "nonsense"/);
+  match(await lab.ask("reload"), /^2 napt: .*gateway\.yaml: inside\[0\]: "nonsense"/);
 });
 
 test("one gateway a socket; a killed one's socket is taken over; a stopped one leaves none", {
@@ -90,15 +81,15 @@ test("one gateway a socket; a killed one's socket is taken over; a stopped one l
 }, async () => {
   await using lab = await Lab.create();
   match(
-    await napt(lab, "status"),
+    await lab.ask("status"),
     /^1 napt: .*: no gateway runs with this control socket; name another with --control$/,
   );
   const gateway = await lab.gateway();
   await rejects(lab.gateway(), /another gateway answers there/);
   await lab.end(gateway, "SIGKILL");
-  match(await napt(lab, "status"), /^1 napt: .*: the gateway that had this control socket is gone$/);
+  match(await lab.ask("status"), /^1 napt: .*: the gateway that had this control socket is gone$/);
   const next = await lab.gateway();
-  match(await napt(lab, "status"), /up/);
+  match(await lab.ask("status"), /up/);
   equal(await lab.end(next), 0);
   equal(existsSync(lab.control), false);
 });
@@ -129,6 +120,6 @@ test("clients that send nonsense, or nothing, harm nobody", { skip }, async () =
   await sleep(200);
   for (const socket of silent) socket.destroy();
   await sleep(100);
-  match(await napt(lab, "status"), /up/);
+  match(await lab.ask("status"), /up/);
   equal(gateway.process.exitCode, null);
 });

@@ -1,5 +1,5 @@
 // Networks that are reached by TUN and TAP devices.
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import { INSIDE_GATEWAY, INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, whyNoLab } from "./lab.js";
 
@@ -76,30 +76,20 @@ test("the inside may be a TAP device, with leases for who is behind it", {
 
 test("a device that can't be is told with what to do", { skip: skip || whyNoLab("setpriv") }, async () => {
   await using lab = await Lab.create();
-  const complaint = async (networks: object, ...before: string[]) => {
-    const [program, ...args] = [
-      ...before,
-      ...lab.command("gateway", "--config", lab.configFile({}, networks)),
-    ];
-    return lab.exec("gw", program!, ...args).then(
-      () => "",
-      (error: { code: number; stderr: string }) => `${error.code} ${error.stderr.trim()}`,
-    );
-  };
   const tun = { inside: { tun: "napt0", address: `${INSIDE_GATEWAY}/24` } };
-  const bare = ["setpriv", "--inh-caps=-all", "--bounding-set=-all,+net_raw", "--no-new-privs"];
-  equal(
-    await complaint(tun, ...bare),
-    '1 napt: can\'t make the device "napt0": Operation not permitted; it needs root, or the capability CAP_NET_ADMIN',
+  const bare = ["--inh-caps=-all", "--bounding-set=-all,+net_raw", "--no-new-privs"];
+  await rejects(
+    lab.exec("gw", "setpriv", ...bare, ...lab.command("gateway", "--config", lab.configFile({}, tun))),
+    /can't make the device "napt0": Operation not permitted; it needs root, or the capability CAP_NET_ADMIN/,
   );
   await lab.exec("gw", "ip", "tuntap", "add", "napt0", "mode", "tap");
   match(
-    await complaint(tun),
+    await lab.complaint({}, tun),
     /^1 .*"napt0": Invalid argument; there is a "napt0" of another kind; choose another name/,
   );
   await lab.gateway({}, {});
   match(
-    await complaint({ control: lab.path("c2") }),
+    await lab.complaint({}, { control: lab.path("c2") }),
     /^1 .*have the interface to itself: "gin0": Address already in use; another gateway has it/,
   );
 });

@@ -112,8 +112,7 @@ test("floods from an inside host leave the others' connections alone, and no mor
   // Room for the large frames.
   await lab.exec("in", "ip", "link", "set", "in0", "mtu", "65535");
   await lab.exec("gw", "ip", "link", "set", "gin0", "mtu", "65535");
-  const status = async (): Promise<Status> =>
-    JSON.parse(await lab.exec("gw", ...lab.command("status", "--json", "--control", lab.control)));
+  const status = async (): Promise<Status> => JSON.parse(await lab.ask("status", "--json"));
   const stream = await startStream(lab);
   await stream.goesOn();
   const memory = residentMegabytes(gateway);

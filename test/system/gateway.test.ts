@@ -1,5 +1,6 @@
 // `napt gateway` between network namespaces: real kernels on both sides, real programs on them.
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { statSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { INSIDE_GATEWAY, INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, whyNoLab } from "./lab.js";
@@ -73,7 +74,7 @@ test("a smaller MTU outside is found by senders inside", { skip: skip || whyNoLa
   // The far end does not know: what it says of segments is of no help. And the gateway's card can't cut.
   await lab.exec("out", "ip", "link", "set", "out0", "mtu", "1500");
   await lab.exec("gw", "ethtool", "-K", "gout0", "tso", "off", "gso", "off");
-  await lab.gateway();
+  await lab.gateway({ clampMss: false });
   await lab.script("out", WHO);
   const long = await lab.start("out", /listening on/, "tcpdump", "-l", "-n", "-i", "out0", "greater", "1415");
   const upload = `head -c 3000000 /dev/zero | curl -sS --data-binary @/dev/stdin http://${OUTSIDE_HOST}:8000/`;
@@ -181,31 +182,46 @@ test("CAP_NET_RAW is all it needs, and without it is told so", {
 
 test("what can't be is told with what to do about it", { skip }, async () => {
   await using lab = await Lab.create();
-  const complaint = async (networks: object) => {
-    const [program, ...args] = lab.command("gateway", "--config", lab.configFile({}, networks));
-    const failed = lab.exec("gw", program, ...args).then(
-      () => ({ code: 0, stderr: "" }),
-      (error: { code: number; stderr: string }) => error,
-    );
-    const { code, stderr } = await failed;
-    return `${code} ${stderr.trim()}`;
-  };
   const outside = { interface: "gout0", address: `${PUBLIC}/24` };
   equal(
-    await complaint({ outside: { ...outside, interface: "none0" } }),
+    await lab.complaint({}, { outside: { ...outside, interface: "none0" } }),
     '1 napt: can\'t find the interface "none0": No such device; `ip link` lists the interfaces that there are',
   );
   await lab.exec("gw", "ip", "link", "set", "gout0", "down");
   equal(
-    await complaint({}),
+    await lab.complaint({}, {}),
     '1 napt: can\'t use the interface "gout0": Network is down; it is down; bring it up with: ip link set gout0 up',
   );
   match(
-    await complaint({ outside: { ...outside, router: "198.51.100.1" } }),
+    await lab.complaint({}, { outside: { ...outside, router: "198.51.100.1" } }),
     /^2 napt: .*gateway\.yaml: gateway\.outside\.router: it is not on that network/,
   );
   match(
-    await complaint({ inside: { interface: "gin0", addres: "192.168.226.2/24" } }),
+    await lab.complaint({}, { inside: { interface: "gin0", addres: "192.168.226.2/24" } }),
     /^2 .*gateway\.inside\.address: missing; .*\n.*gateway\.inside\.addres: unknown key; did you mean address\?/,
   );
+});
+
+test("it goes on as another user, in all its threads, and can still end", { skip }, async () => {
+  await using lab = await Lab.create();
+  equal(
+    await lab.complaint({}, { user: "nobody-else" }),
+    '1 napt: gateway.user: there is no user "nobody-else"; make one: adduser --system nobody-else',
+  );
+  const gateway = await lab.gateway({}, { user: "nobody" });
+  const nobody = (await lab.exec("gw", "id", "-u", "nobody")).trim();
+  const owners = await lab.exec(
+    "gw",
+    "sh",
+    "-c",
+    `cat /proc/${gateway.process.pid}/task/*/status | grep -E "^(Uid|CapEff)"`,
+  );
+  ok(owners.includes("Uid"));
+  for (const line of owners.trim().split("\n")) {
+    match(line, new RegExp(`^(Uid:(\\s+${nobody}){4}|CapEff:\\s+0+)$`));
+  }
+  match(await lab.exec("in", "ping", "-c", "2", "-i", "0.2", OUTSIDE_HOST), / 0% packet loss/);
+  const { uid } = statSync(lab.control);
+  equal(String(uid), nobody);
+  equal(await lab.end(gateway), 0);
 });

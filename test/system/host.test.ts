@@ -80,14 +80,10 @@ test("forwards are the gateway's, too, and can be added while it runs", { skip }
   await lab.gateway({ ...SHARED, forwards }, OWN);
   match(await lab.exec("out", "curl", "-sS", `http://${PUBLIC}:8080/`), new RegExp(`^${OUTSIDE_HOST} `));
   await rejects(lab.exec("out", "curl", "-sS", `http://${PUBLIC}:8081/`), /curl: \(7\)/);
-  const napt = async (...line: string[]) => {
-    const [program, ...args] = lab.command(...line, "--control", lab.control);
-    return lab.exec("gw", program, ...args);
-  };
-  await napt("forward", "add", "tcp", "host:8081", `${INSIDE_HOST}:8000`);
-  match(await napt("forward", "list"), /tcp 203\.0\.113\.1:8081 to 192\.168\.226\.135:8000/);
+  await lab.ask("forward", "add", "tcp", "host:8081", `${INSIDE_HOST}:8000`);
+  match(await lab.ask("forward", "list"), /tcp 203\.0\.113\.1:8081 to 192\.168\.226\.135:8000/);
   match(await lab.exec("out", "curl", "-sS", `http://${PUBLIC}:8081/`), new RegExp(`^${OUTSIDE_HOST} `));
-  await napt("forward", "remove", "tcp", "host:8081");
+  await lab.ask("forward", "remove", "tcp", "host:8081");
   await rejects(lab.exec("out", "curl", "-sS", `http://${PUBLIC}:8081/`), /curl: \(7\)/);
 });
 
@@ -115,8 +111,7 @@ test("another address of the host's comes in; only the sessions of the one befor
   const gateway = await lab.gateway(SHARED, OWN);
   match(await lab.exec("in", "curl", "-sS", url), new RegExp(`^${PUBLIC} `));
   const sessions = async () => {
-    const [program, ...args] = lab.command("sessions", "--json", "--control", lab.control);
-    const lines = (await lab.exec("gw", program, ...args)).split("\n").filter(Boolean);
+    const lines = (await lab.ask("sessions", "--json")).split("\n").filter(Boolean);
     return lines.map((line) => (JSON.parse(line) as { public: { address: string } }).public.address);
   };
   ok((await sessions()).includes(PUBLIC));
@@ -132,17 +127,8 @@ test("another address of the host's comes in; only the sessions of the one befor
 test("ports that the host has, or may give, are told before anything is done", { skip }, async () => {
   await using lab = await hostLab();
   await lab.script("gw", WHO);
-  const complaint = async (config: object, outside: object) => {
-    const [program, ...args] = lab.command(
-      "gateway",
-      "--config",
-      lab.configFile({ ...SHARED, ...config }, { outside: { host: "gout0", ...outside } }),
-    );
-    return lab.exec("gw", program, ...args).then(
-      () => "",
-      (error: { code: number; stderr: string }) => `${error.code} ${error.stderr.trim()}`,
-    );
-  };
+  const complaint = (config: object, outside: object) =>
+    lab.complaint({ ...SHARED, ...config }, { outside: { host: "gout0", ...outside } });
   match(
     await complaint({}, { ports: "50000-51000" }),
     /^1 .*from 32768 to 60999; .*ip_local_reserved_ports=50000-51000$/,

@@ -192,6 +192,24 @@ export class Lab {
     return file;
   }
 
+  /** A napt command to its end, on the gateway's system: what it prints, or its exit status and complaint. */
+  async napt(...args: string[]): Promise<string> {
+    return this.exec("gw", ...this.command(...args)).then(
+      (text) => text.trim(),
+      ({ code, stderr }: { code: number; stderr: string }) => `${code} ${stderr.trim()}`,
+    );
+  }
+
+  /** A napt command that asks the gateway here. */
+  ask(...args: string[]): Promise<string> {
+    return this.napt(...args, "--control", this.control);
+  }
+
+  /** What a gateway says that can't be. */
+  complaint(config: object = {}, networks: object = {}): Promise<string> {
+    return this.napt("gateway", "--config", this.configFile(config, networks));
+  }
+
   /** The command line that runs napt from its sources. */
   command(...args: string[]): [string, ...string[]] {
     return [process.execPath, "--import", "tsx", join(ROOT, "src/cli/main.ts"), ...args];

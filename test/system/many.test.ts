@@ -46,8 +46,7 @@ test(`${MANY} connections stand at once, and each carries data; one more is refu
   await allSay("established");
   for (const { process } of clients) process.kill("SIGUSR2");
   await allSay("echoed");
-  const status = async () =>
-    JSON.parse(await lab.exec("gw", ...lab.command("status", "--json", "--control", lab.control)));
+  const status = async () => JSON.parse(await lab.ask("status", "--json"));
   const { sessions } = (await status()).nat;
   deepEqual([sessions.active, sessions.created], [MANY, MANY]);
   await rejects(lab.exec("in", "ping", "-c", "1", "-W", "1", OUTSIDE_HOST));

@@ -57,8 +57,7 @@ const framed = (frame: Uint8Array) => {
 };
 
 async function portCounts(lab: Lab): Promise<Record<string, number>> {
-  const [program, ...args] = lab.command("status", "--json", "--control", lab.control);
-  return JSON.parse(await lab.exec("gw", program, ...args)).gateway.inside;
+  return JSON.parse(await lab.ask("status", "--json")).gateway.inside;
 }
 
 test("guests reach the outside, each other and the gateway; nobody else may connect", { skip }, async () => {
@@ -163,21 +162,9 @@ test("a socket that is in use, or can't be made, is told; one that was left is t
 }, async () => {
   await using lab = await guestLab();
   const gateway = await lab.gateway({}, guests(lab));
-  const [program, ...args] = lab.command(
-    "gateway",
-    "--config",
-    lab.configFile(
-      {},
-      { ...guests(lab), outside: { interface: "lo", address: `${PUBLIC}/24` }, control: lab.path("c2") },
-    ),
-  );
-  const complaint = () =>
-    lab.exec("gw", program, ...args).then(
-      () => "",
-      (error: { code: number; stderr: string }) => `${error.code} ${error.stderr.trim()}`,
-    );
+  const elsewhere = { outside: { interface: "lo", address: `${PUBLIC}/24` }, control: lab.path("c2") };
   equal(
-    await complaint(),
+    await lab.complaint({}, { ...guests(lab), ...elsewhere }),
     `1 napt: can't make the socket "${socketOf(lab)}": Address already in use; another gateway listens there`,
   );
   await lab.end(gateway, "SIGKILL");
@@ -185,12 +172,9 @@ test("a socket that is in use, or can't be made, is told; one that was left is t
   await lab.gateway({}, guests(lab));
   await connectGuest(lab, "vm1", MAC, GUEST);
   match(await lab.exec("vm1", "ping", "-c", "1", OUTSIDE_HOST), / 0% packet loss/);
-  lab.configFile(
-    {},
-    { inside: { qemu: "/nowhere/at/all", address: `${INSIDE_GATEWAY}/24` }, control: lab.path("c2") },
-  );
+  const nowhere = { inside: { qemu: "/nowhere/at/all", address: `${INSIDE_GATEWAY}/24` } };
   match(
-    await complaint(),
+    await lab.complaint({}, { ...nowhere, control: lab.path("c2") }),
     /^1 .*"\/nowhere\/at\/all": No such file or directory; its directory has to be there/,
   );
   deepEqual(await portCounts(lab).then(({ spoofed }) => spoofed), 0);

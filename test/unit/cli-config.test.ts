@@ -20,7 +20,30 @@ describe("napt config", () => {
   test("--schema prints the JSON Schema", () => {
     const { status, stdout, stderr } = napt(["config", "--schema"]);
     assert.deepEqual([status, stderr], [0, ""]);
-    assert.deepEqual(JSON.parse(stdout), configJsonSchema());
+    const { properties, ...schema } = configJsonSchema();
+    const { gateway, ...rest } = JSON.parse(stdout).properties;
+    assert.deepEqual(rest, properties);
+    assert.ok(gateway.properties.inside.properties.qemu);
+    assert.deepEqual(JSON.parse(stdout), {
+      ...schema,
+      properties: { ...properties, gateway },
+      required: ["inside"],
+    });
+  });
+
+  test("checks a gateway's config, too", () => {
+    const networks = (address: string) => ({
+      inside: { interface: "lan0", address },
+      outside: { interface: "wan0", address: "203.0.113.2/24" },
+    });
+    const config = { inside: ["10.0.0.0/8"], outside: ["203.0.113.1"] };
+    const sound = napt(["config", "-"], JSON.stringify({ ...config, gateway: networks("10.0.0.1/8") }));
+    assert.deepEqual([sound.status, sound.stderr], [0, ""]);
+    assert.deepEqual(JSON.parse(sound.stdout).gateway, networks("10.0.0.1/8"));
+    assert.equal(JSON.parse(sound.stdout).icmpErrors, true);
+    const wrong = napt(["config", "-"], JSON.stringify({ ...config, gateway: networks("10.0.0.1") }));
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.stderr, /gateway\.inside\.address: "10\.0\.0\.1" is not an address with/);
   });
 
   test("prints a config with its defaults, itself a config", () => {

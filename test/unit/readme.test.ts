@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { presetsMarkdown } from "../support/presets.js";
-import { PRESETS_PAGE, README, withGeneratedParts } from "../support/readme.js";
+import { GATEWAY_PAGE, PRESETS_PAGE, README, withGeneratedParts } from "../support/readme.js";
 
 const text = readFileSync(README, "utf8");
 const blocks = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
@@ -18,7 +18,11 @@ function run(code: string): string {
 
 describe("README", () => {
   test("has the config table and the drop reasons as they are (npm run docs)", () => {
+    for (const name of ["config table", "drop reasons"]) assert.ok(text.includes(`<!-- ${name} -->\n`));
     assert.equal(text, withGeneratedParts(text));
+    const gateway = readFileSync(GATEWAY_PAGE, "utf8");
+    assert.ok(gateway.includes("<!-- gateway table -->\n"));
+    assert.equal(gateway, withGeneratedParts(gateway));
   });
 
   test("has an example of ten lines that prints what its comments say", () => {
