@@ -64,6 +64,6 @@ test("fifty changes of config while a connection is busy", { skip }, async () =>
   await stream.goesOn();
   stream.isWhole();
   const list = await lab.ask("forward", "list");
-  equal(list, `tcp ${PUBLIC}:8050 to ${INSIDE_HOST}:80\n`);
+  equal(list, `tcp ${PUBLIC}:8050 to ${INSIDE_HOST}:80`);
   equal(gateway.output().replaceAll(/^(ready.*|.* is in force)\n/gm, ""), "", "nothing to complain of");
 });
