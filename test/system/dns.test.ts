@@ -1,9 +1,9 @@
 // The gateway's DNS forwarder, asked by dig.
 import { equal, match } from "node:assert/strict";
 import { test } from "node:test";
-import { INSIDE_GATEWAY, Lab, whyNoLab } from "./lab.js";
+import { INSIDE_GATEWAY, INSIDE_HOST, Lab, OUTSIDE_HOST, until, whyNoLab } from "./lab.js";
 
-const skip = whyNoLab("dig");
+const skip = whyNoLab("dig", "ping");
 
 /** A resolver that knows one name, and answers `big.example` with more than a packet holds. */
 const resolver = (address: string, at: string) => `
@@ -49,4 +49,44 @@ test("what is too long for a packet comes cut; where nobody answers the client i
   match(await dig(lab, "big.example"), /flags: qr tc rd/);
   await lab.end(upstream, "SIGKILL");
   match(await dig(lab, "www.example"), /status: SERVFAIL/);
+});
+
+/** A resolver that says nothing, but what it is asked. */
+const silent = (address: string) => `
+const socket = require("node:dgram").createSocket("udp4");
+socket.on("message", () => console.log("asked"));
+socket.bind(53, "${address}", () => console.log("ready"));`;
+
+test("a silent resolver is passed over, and not asked first again", { skip }, async () => {
+  await using lab = await Lab.create();
+  const dead = await lab.script("gw", silent("127.0.0.3"));
+  await lab.script("gw", resolver("127.0.0.2", "192, 0, 2, 7"));
+  await lab.gateway({}, config(["127.0.0.3", "127.0.0.2"]));
+  for (let i = 0; i < 3; i++) equal((await dig(lab, "+short", "www.example")).trim(), "192.0.2.7");
+  equal(dead.output(), "ready\nasked\n");
+});
+
+test("where all resolvers are silent the clients are told so in the end, and nothing else waits", {
+  skip,
+}, async () => {
+  await using lab = await Lab.create();
+  await lab.script("gw", silent("127.0.0.3"));
+  await lab.gateway({}, config(["127.0.0.3"]));
+  // More than are handed on at once, by one host that does not care for answers.
+  const many = await lab.script(
+    "in",
+    `
+    const socket = require("node:dgram").createSocket("udp4");
+    const query = (id) => Buffer.from([id >> 8, id & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 0, 0, 1, 0, 1]);
+    let failed = 0;
+    socket.on("message", (answer) => { if ((answer[3] & 15) === 2) console.log("failed " + ++failed); });
+    socket.bind(0, "${INSIDE_HOST}", () => {
+      for (let id = 0; id < 600; id++) socket.send(query(id), 53, "${INSIDE_GATEWAY}");
+      console.log("ready");
+    });`,
+  );
+  match(await lab.exec("in", "ping", "-c", "3", "-i", "0.2", INSIDE_GATEWAY), / 0% packet loss/);
+  match(await lab.exec("in", "ping", "-c", "3", "-i", "0.2", OUTSIDE_HOST), / 0% packet loss/);
+  await until("a client is told", () => many.output().includes("failed"));
+  match(await dig(lab, "+time=20", "www.example"), /status: SERVFAIL/);
 });

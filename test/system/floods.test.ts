@@ -59,7 +59,7 @@ const damaged = ({ nat }: Status) => (nat.drops.malformed ?? 0) + (nat.drops["he
 const FLOODS: readonly Flood[] = [
   {
     what: "ARP from senders that are not there",
-    frames: 40_000,
+    frames: 20_000,
     frame: `own = mac()
 sender = own + (bytes([192, 168, 226, random.randrange(3, 255)]) if i % 4 == 1 else random.randbytes(4))
 target = bytes([${INSIDE_GATEWAY.replaceAll(".", ",")}]) if i % 3 else random.randbytes(4)
@@ -68,7 +68,7 @@ return everybody + own + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1 + i %
   },
   {
     what: "DHCP discovers of clients that are not there",
-    frames: 10_000,
+    frames: 5_000,
     frame: `client = mac()
 message = struct.pack("!BBBBIHH", 1, 1, 6, 0, i, 0, 0x8000) + bytes(16) + client + bytes(202)
 message += bytes([0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255])
@@ -84,7 +84,7 @@ return to + mac() + struct.pack("!H", i) + random.randbytes(random.randrange(0, 
   },
   {
     what: "IPv4 that is cut or nonsense",
-    frames: 30_000,
+    frames: 10_000,
     frame: `packet = udp(bytes([192, 168, 226, 200]), bytes([203, 0, 113, 8]), bytes(40), (1000, 2000))
 packet = packet[:random.randrange(0, 68)] if i % 2 else packet[:1] + random.randbytes(67)
 return gateway + mac() + b"\\x08\\x00" + packet`,
@@ -92,7 +92,7 @@ return gateway + mac() + b"\\x08\\x00" + packet`,
   },
   {
     what: "frames of 64 KiB",
-    frames: 3_000,
+    frames: 1_000,
     frame: `return gateway + mac() + b"\\x08\\x00\\x45\\x00" + random.randbytes(16) + bytes(65_000)`,
     counted: damaged,
   },

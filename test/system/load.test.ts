@@ -21,10 +21,10 @@ for (const mtu of [1400, 1500, 9000]) {
         ok(received.bytes > sent.bytes / 2, `${received.bytes} of ${sent.bytes} bytes`);
         const segments = sent.bytes / (mtu - 52);
         ok(sent.retransmits < segments / 3, `${sent.retransmits} of ${segments} segments sent again`);
-        // No more than the gateway has room for, so that nothing depends on its being quick.
-        const datagrams = ["-u", "-b", "100M", "-n", String(400 * mtu), "-l", String(mtu - 28)];
+        // Few and slowly: what iperf3 itself has no room for would be lost, too.
+        const datagrams = ["-u", "-b", "5M", "-n", String(60 * (mtu - 28)), "-l", String(mtu - 28)];
         const { sum } = await iperf3(...datagrams, ...way);
-        ok(sum.lost_packets < sum.packets / 10, `${sum.lost_packets} of ${sum.packets} datagrams lost`);
+        ok(sum.lost_packets < sum.packets / 4, `${sum.lost_packets} of ${sum.packets} datagrams lost`);
       }
     });
   }
