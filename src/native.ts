@@ -183,7 +183,8 @@ export interface NativeGateway {
   setFilter(side: NativeSide, program: Uint8Array): boolean;
   setNeighbour(side: NativeSide, address: number, mac: Uint8Array): void;
   forgetNeighbour(side: NativeSide, address: number): void;
-  inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array): void;
+  /** Sends a frame; with `route` to its packet's next hop, whoever that is. */
+  inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array, route?: boolean): void;
   takePunts(): NativePunt[];
   readCounters(): GatewayStats;
 }

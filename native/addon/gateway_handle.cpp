@@ -166,7 +166,7 @@ Napi::Value GatewayHandle::forgetNeighbour(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-/// inject(side, frame, offload)
+/// inject(side, frame, offload, route)
 Napi::Value GatewayHandle::inject(const Napi::CallbackInfo& info) {
   if (gateway_ == nullptr) return info.Env().Undefined();
   auto bytes = info[1].As<Napi::Uint8Array>();
@@ -177,7 +177,7 @@ Napi::Value GatewayHandle::inject(const Napi::CallbackInfo& info) {
       std::memcpy(&frame.offload, offload.Data(), sizeof(Offload));
     }
   }
-  gateway_->inject(sideOf(info[0]), frame);
+  gateway_->inject(sideOf(info[0]), frame, info[3].ToBoolean());
   return info.Env().Undefined();
 }
 

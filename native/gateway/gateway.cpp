@@ -214,10 +214,10 @@ void Gateway::tidy() {
   emitted_.clear();
 }
 
-void Gateway::inject(GatewaySide side, const Frame& frame) {
+void Gateway::inject(GatewaySide side, const Frame& frame, bool route) {
   {
     const std::lock_guard lock(injectedMutex_);
-    injected_.push_back({side, frame.offload, {frame.data, frame.data + frame.length}});
+    injected_.push_back({side, route, frame.offload, {frame.data, frame.data + frame.length}});
   }
   if (!hasInjected_.exchange(true, std::memory_order_release)) eventfd_write(wake_, 1);
 }
@@ -229,7 +229,14 @@ void Gateway::sendInjected() {
     hasInjected_.store(false, std::memory_order_relaxed);
     made.swap(injected_);
   }
-  for (Made& one : made) sides_[one.to].port->send(one.frame());
+  const std::lock_guard lock(neighboursMutex_);
+  for (Made& one : made) {
+    if (one.route) {
+      transmit(one.to, one.frame());
+    } else {
+      sides_[one.to].port->send(one.frame());
+    }
+  }
   for (Joined& side : sides_) side.port->flush();
 }
 

@@ -65,8 +65,8 @@ class Gateway {
   void setNetwork(GatewaySide side, uint32_t prefix, uint32_t mask, uint32_t router);
   void setNeighbour(GatewaySide side, uint32_t address, const Mac& mac);
   void forgetNeighbour(GatewaySide side, uint32_t address);
-  /// Has the gateway's thread send a frame; any thread may.
-  void inject(GatewaySide side, const Frame& frame);
+  /// Has the gateway's thread send a frame, as it is or to its packet's next hop; any thread may.
+  void inject(GatewaySide side, const Frame& frame, bool route);
   std::vector<Punt> takePunts();
 
   const GatewayCounters& counters() const { return counters_; }
@@ -99,6 +99,7 @@ class Gateway {
   std::mutex puntsMutex_;
   struct Made {
     GatewaySide to;
+    bool route;
     Offload offload;
     std::vector<uint8_t> bytes;
     Frame frame() { return {bytes.data(), static_cast<uint32_t>(bytes.size()), offload}; }

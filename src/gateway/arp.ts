@@ -1,11 +1,10 @@
 // ARP (RFC 826) for IPv4 over Ethernet: packets as bytes.
-import { ETHER_ARP, ETHERNET_HEADER, EVERYBODY, frameFor } from "./ethernet.js";
+import { ETHER_ARP, ETHERNET_HEADER, EVERYBODY, frameFor, NOBODY } from "./ethernet.js";
 
 const LENGTH = 28;
 const FIXED = Buffer.from([0, 1, 8, 0, 6, 4]); // Ethernet, IPv4 and the lengths of their addresses
 const REQUEST = 1;
 const REPLY = 2;
-const NOBODY = new Uint8Array(6);
 
 /** One end of an ARP packet; the address is a number in host order, 0 when it is not known. */
 export interface ArpEnd {

@@ -4,6 +4,7 @@
 export const ETHERNET_HEADER = 14;
 export const ETHER_IPV4 = 0x0800;
 export const ETHER_ARP = 0x0806;
+export const NOBODY = new Uint8Array(6);
 export const EVERYBODY = Uint8Array.of(255, 255, 255, 255, 255, 255);
 
 /** The type of a frame's payload. */

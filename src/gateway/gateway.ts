@@ -8,7 +8,8 @@ import { formatIpv4 } from "../config/cidr.js";
 import type { ConfigSource } from "../config/document.js";
 import { NatError } from "../errors.js";
 import { engineOf, Nat } from "../nat.js";
-import { INSIDE, type NativeGateway, native, OUTSIDE } from "../native.js";
+import { INSIDE, type NativeGateway, type NativeSide, native, OUTSIDE } from "../native.js";
+import { FROM_OUTSIDE } from "../packet-batch.js";
 import type { NatStats } from "../stats.js";
 import {
   forwardOfHost,
@@ -18,10 +19,12 @@ import {
 } from "./config.js";
 import { DhcpServer } from "./dhcp/server.js";
 import { DnsForwarder } from "./dns/forwarder.js";
-import { ETHER_ARP, ETHER_IPV4, etherTypeOf } from "./ethernet.js";
+import { ETHER_ARP, ETHER_IPV4, ETHERNET_HEADER, etherTypeOf } from "./ethernet.js";
 import { hostNetwork } from "./host/network.js";
 import { SharedAddress } from "./host/share.js";
+import type { WaitingFrame } from "./neighbours.js";
 import { type Network, publicAddresses } from "./networks.js";
+import { Allowance, HOST_UNREACHABLE, icmpError, withSource } from "./refusal.js";
 import { serve } from "./services.js";
 import { nativeNetwork, Side } from "./side.js";
 import type { GatewayStats } from "./stats.js";
@@ -31,9 +34,6 @@ import { portTrouble } from "./trouble.js";
 const TICK = 1000;
 /** Milliseconds from one warning to the same again. */
 const WARN_EVERY = 10_000;
-
-/** Outside, only echo requests are answered. */
-const NO_SERVERS = { dhcp: null, dns: null };
 
 /** A forward, as a config has it. */
 export type Forward = ResolvedGatewayConfig["nat"]["forwards"][number];
@@ -85,6 +85,7 @@ export class Gateway extends EventEmitter {
   #shared: SharedAddress | null = null;
   #dhcp: DhcpServer | null = null;
   #dns: DnsForwarder | null = null;
+  readonly #allowance = new Allowance();
   /** Forwards that are not the config's. */
   #added: readonly Forward[] = [];
 
@@ -115,12 +116,13 @@ export class Gateway extends EventEmitter {
     if (this.#config.hostPorts !== null) this.#config = parseGatewayConfig(this.#given, this.#source);
     const own = this.#open();
     const { inside, outside, hostPorts } = this.#config;
-    const hooks = {
-      conflict: (address: string) => void this.emit("conflict", address),
-      unreachable: (address: string) => void this.emit("unreachable", address),
-    };
+    const sideOf = (number: NativeSide, network: Network) =>
+      new Side(own, number, network, {
+        conflict: (address) => void this.emit("conflict", address),
+        unreachable: (address, frames) => this.#tellUnreachable(number, address, frames),
+      });
     this.#native = own;
-    this.#sides = [new Side(own, INSIDE, inside, hooks), new Side(own, OUTSIDE, outside, hooks)];
+    this.#sides = [sideOf(INSIDE, inside), sideOf(OUTSIDE, outside)];
     try {
       if (hostPorts !== null) {
         const warn = (text: string) => this.#warn(text);
@@ -364,14 +366,36 @@ export class Gateway extends EventEmitter {
   #takePunts(): void {
     if (this.#native === null || this.#sides === null) return;
     const now = performance.now();
+    const noServers = { allowance: this.#allowance, dhcp: null, dns: null };
+    const servers = { ...noServers, dhcp: this.#dhcp, dns: this.#dns };
     for (const [number, hop, frame, offload] of this.#native.takePunts()) {
       const side = this.#sides[number];
       const type = etherTypeOf(frame);
       if (hop !== 0) side.neighbours.resolve(hop, { frame, offload }, now);
       else if (type === ETHER_ARP) side.hear(frame, now);
-      else if (type === ETHER_IPV4 && number === INSIDE)
-        serve(side, { dhcp: this.#dhcp, dns: this.#dns }, frame, offload);
-      else if (type === ETHER_IPV4) serve(side, NO_SERVERS, frame, offload);
+      else if (type === ETHER_IPV4) serve(side, number === INSIDE ? servers : noServers, frame, offload);
+    }
+  }
+
+  /**
+   * Tells those whose packets found no next hop. The packets are translated; so the error is about a packet as the next
+   * hop would have had it, and goes the way of a reply, which leads it to the sender as the sender knows it.
+   */
+  #tellUnreachable(number: NativeSide, hop: number, frames: readonly WaitingFrame[]): void {
+    this.emit("unreachable", formatIpv4(hop));
+    if (this.#sides === null || !this.#config.nat.icmpErrors) return;
+    const now = performance.now();
+    const [inside, outside] = this.#sides;
+    for (const { frame } of frames) {
+      if (!this.#allowance.take(now)) return;
+      const error = icmpError(frame.subarray(ETHERNET_HEADER), HOST_UNREACHABLE, hop);
+      if (error === null) continue;
+      const flags = number === OUTSIDE ? FROM_OUTSIDE : 0;
+      const { verdict, direction } = this.nat.translate(error, { now, flags });
+      if (verdict !== "forwarded") continue;
+      // It is ours, not of the one who is not there.
+      if (direction === "inbound") inside.route(withSource(error, inside.network.address));
+      else if (direction === "outbound") outside.route(error);
     }
   }
 

@@ -5,6 +5,7 @@ import { ETHER_IPV4, ETHERNET_HEADER, frameFor } from "./ethernet.js";
 export const IP_HEADER = 20;
 export const UDP_HEADER = 8;
 export const ICMP = 1;
+export const TCP = 6;
 export const UDP = 17;
 
 /** Computes an IPv4 header's checksum anew. */
@@ -47,25 +48,32 @@ export function readDatagram(frame: Buffer, isPartial = false): Datagram | null 
   };
 }
 
+/** A packet around a transport header and its data; addresses in host order. */
+export function ipv4Packet(protocol: number, source: number, destination: number, body: Uint8Array): Buffer {
+  const packet = Buffer.alloc(IP_HEADER + body.length);
+  packet[0] = 0x45;
+  packet.writeUInt16BE(packet.length, 2);
+  packet[8] = 64;
+  packet[9] = protocol;
+  packet.writeUInt32BE(source, 12);
+  packet.writeUInt32BE(destination, 16);
+  sealHeader(packet.subarray(0, IP_HEADER));
+  packet.set(body, IP_HEADER);
+  return packet;
+}
+
 /** A datagram as a frame. */
 export function datagramFrame(to: Uint8Array, from: Uint8Array, datagram: Datagram): Buffer {
   const { source, destination, sourcePort, destinationPort, payload } = datagram;
-  const length = UDP_HEADER + payload.length;
-  const frame = frameFor(to, from, ETHER_IPV4, IP_HEADER + length);
-  const header = frame.subarray(ETHERNET_HEADER, ETHERNET_HEADER + IP_HEADER);
-  header[0] = 0x45;
-  header.writeUInt16BE(IP_HEADER + length, 2);
-  header[8] = 64;
-  header[9] = UDP;
-  header.writeUInt32BE(source, 12);
-  header.writeUInt32BE(destination, 16);
-  sealHeader(header);
-  const segment = frame.subarray(ETHERNET_HEADER + IP_HEADER);
+  const segment = Buffer.alloc(UDP_HEADER + payload.length);
   segment.writeUInt16BE(sourcePort, 0);
   segment.writeUInt16BE(destinationPort, 2);
-  segment.writeUInt16BE(length, 4);
+  segment.writeUInt16BE(segment.length, 4);
   payload.copy(segment, UDP_HEADER);
-  const sum = ~onesSum(segment, onesSum(header.subarray(12, 20)) + UDP + length) & 0xffff;
-  segment.writeUInt16BE(sum === 0 ? 0xffff : sum, 6);
+  const packet = ipv4Packet(UDP, source, destination, segment);
+  const sum = ~onesSum(segment, onesSum(packet.subarray(12, 20)) + UDP + segment.length) & 0xffff;
+  packet.writeUInt16BE(sum === 0 ? 0xffff : sum, IP_HEADER + 6);
+  const frame = frameFor(to, from, ETHER_IPV4, packet.length);
+  packet.copy(frame, ETHERNET_HEADER);
   return frame;
 }

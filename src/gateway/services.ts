@@ -4,12 +4,15 @@ import type { DhcpServer } from "./dhcp/server.js";
 import type { DnsForwarder } from "./dns/forwarder.js";
 import { DNS_PORT, truncated } from "./dns/message.js";
 import { answerEcho } from "./echo.js";
-import { EVERYBODY } from "./ethernet.js";
+import { ETHERNET_HEADER, EVERYBODY } from "./ethernet.js";
 import { type Datagram, datagramFrame, IP_HEADER, readDatagram, UDP_HEADER } from "./ip.js";
+import { type Allowance, refuse } from "./refusal.js";
 import type { Side } from "./side.js";
 
 /** Those that are offered; null: not. */
 export interface Servers {
+  /** How often somebody may be told that there is nothing. */
+  readonly allowance: Allowance;
   readonly dhcp: DhcpServer | null;
   readonly dns: DnsForwarder | null;
 }
@@ -18,14 +21,23 @@ export interface Servers {
 export function serve(side: Side, servers: Servers, frame: Buffer, offload: Buffer): void {
   const echo = answerEcho(frame, side.network.address, side.mac);
   if (echo !== null) side.send(echo);
+  if (echo !== null) return;
   const datagram = readDatagram(frame, isPartial(offload));
-  if (datagram === null) return;
-  const { sourcePort, destinationPort, destination } = datagram;
-  if (destinationPort === DHCP_SERVER && sourcePort === DHCP_CLIENT) {
-    if (servers.dhcp !== null) lease(side, servers.dhcp, datagram);
-  } else if (destinationPort === DNS_PORT && destination === side.network.address) {
-    if (servers.dns !== null) void name(side, servers.dns, datagram, frame.subarray(6, 12));
+  if (
+    datagram?.destinationPort === DHCP_SERVER &&
+    datagram.sourcePort === DHCP_CLIENT &&
+    servers.dhcp !== null
+  ) {
+    lease(side, servers.dhcp, datagram);
+    return;
   }
+  if (frame.readUInt32BE(ETHERNET_HEADER + 16) !== side.network.address) return;
+  if (datagram?.destinationPort === DNS_PORT && servers.dns !== null) {
+    void name(side, servers.dns, datagram, frame.subarray(6, 12));
+    return;
+  }
+  const refusal = servers.allowance.take(performance.now()) ? refuse(frame, side.mac) : null;
+  if (refusal !== null) side.send(refusal);
 }
 
 function lease(side: Side, dhcp: DhcpServer, { payload: request }: Datagram): void {

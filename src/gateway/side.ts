@@ -2,16 +2,17 @@
 import { formatIpv4 } from "../config/cidr.js";
 import type { NativeGateway, NativeNetwork, NativeSide } from "../native.js";
 import { arpAnnouncement, arpReply, readArp } from "./arp.js";
-import { Neighbours } from "./neighbours.js";
+import { ETHER_IPV4, ETHERNET_HEADER, frameFor, NOBODY } from "./ethernet.js";
+import { Neighbours, type WaitingFrame } from "./neighbours.js";
 import type { Network } from "./networks.js";
 import { Routes } from "./routes.js";
 
-/** What a side tells of. Addresses as text. */
+/** What a side tells of. */
 export interface SideHooks {
   /** Another station says that one of our addresses is its own. */
   conflict(address: string): void;
-  /** Nobody answers for an address. */
-  unreachable(address: string): void;
+  /** Nobody answers for an address in host order; these packets for it are lost. */
+  unreachable(address: number, frames: readonly WaitingFrame[]): void;
 }
 
 const NO_FILTER = new Uint8Array();
@@ -121,6 +122,13 @@ export class Side {
     return true;
   }
 
+  /** Sends a translated packet by way of its next hop. */
+  route(packet: Uint8Array): void {
+    const frame = frameFor(NOBODY, this.mac, ETHER_IPV4, packet.length);
+    frame.set(packet, ETHERNET_HEADER);
+    this.#native.inject(this.number, frame, undefined, true);
+  }
+
   send(frame: Uint8Array): void {
     this.#native.inject(this.number, frame);
   }
@@ -154,7 +162,7 @@ export class Side {
         send: (frame, offload) => this.#native.inject(number, frame, offload),
         known: (address, mac) => this.#native.setNeighbour(number, address, mac),
         forgotten: (address) => this.#native.forgetNeighbour(number, address),
-        unreachable: (address) => this.#hooks.unreachable(formatIpv4(address)),
+        unreachable: (address, frames) => this.#hooks.unreachable(address, frames),
       },
     );
   }

@@ -3,7 +3,7 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { statSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { INSIDE_GATEWAY, INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, whyNoLab } from "./lab.js";
+import { INSIDE_GATEWAY, INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, until, whyNoLab } from "./lab.js";
 
 const skip = whyNoLab("ping", "curl", "iperf3", "tcpdump");
 
@@ -224,4 +224,25 @@ test("it goes on as another user, in all its threads, and can still end", { skip
   const { uid } = statSync(lab.control);
   equal(String(uid), nobody);
   equal(await lab.end(gateway), 0);
+});
+
+test("what goes no further is told to its sender, by the gateway's own address", {
+  skip: skip || whyNoLab("dig"),
+}, async () => {
+  await using lab = await Lab.create();
+  const forwards = [{ protocol: "udp", outside: `${PUBLIC}:8080`, inside: "192.168.226.77:80" }];
+  await lab.gateway({ forwards });
+  // Nobody has this address outside, and nobody that one inside.
+  const lost = await lab.exec("in", "sh", "-c", "ping -c 1 -W 6 203.0.113.77; true");
+  match(lost, new RegExp(`From ${INSIDE_GATEWAY} icmp_seq=1 Destination Host Unreachable`));
+  const told = await lab.start("out", /listening on/, "tcpdump", "-l", "-n", "-i", "out0", "icmp");
+  const hello = `const s = require("dgram").createSocket("udp4"); s.send("x", 8080, "${PUBLIC}", () => s.close());`;
+  await lab.exec("out", process.execPath, "-e", hello);
+  await until("word outside", () =>
+    told.output().includes(`${PUBLIC} > ${OUTSIDE_HOST}: ICMP host ${PUBLIC} unreachable`),
+  );
+  // The gateway's own address, where nobody listens.
+  await rejects(lab.exec("in", "curl", "-sS", "-m", "5", `http://${INSIDE_GATEWAY}:9/`), /curl: \(7\)/);
+  const dig = await lab.exec("in", "sh", "-c", `dig +tries=1 +time=5 @${INSIDE_GATEWAY} www.example; true`);
+  match(dig, /connection refused/);
 });
