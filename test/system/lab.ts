@@ -143,7 +143,10 @@ export class Lab {
     let output = "";
     child.on("exit", () => this.#running.delete(child));
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${program} does not get ready: ${output}`)), 20_000);
+      const timer = setTimeout(
+        () => reject(new Error(`${[program, ...args].join(" ")} does not get ready: ${output}`)),
+        60_000,
+      );
       const done = (error?: Error) => {
         clearTimeout(timer);
         if (error === undefined) resolve();

@@ -50,17 +50,14 @@ test("traceroute sees each hop, by UDP, ICMP and TCP", { skip }, async () => {
 
 test("mtr loses nothing at any hop", { skip }, async () => {
   await using lab = await farLab();
-  const methods = [[], ["--udp"], ["--tcp", "--port", "80"]];
-  const reports = await Promise.all(
-    methods.map((method) =>
-      lab.exec("in", "mtr", "--json", "-n", "-c", "3", "-i", "0.2", "-G", "2", ...method, FAR_HOST),
-    ),
-  );
-  for (const report of reports) {
+  // One after the other: several would take each other's answers for their own.
+  for (const method of [[], ["--udp"], ["--tcp", "--port", "80"]]) {
+    const briefly = ["-c", "2", "-i", "0.2", "-G", "2"];
+    const report = await lab.exec("in", "mtr", "--json", "-n", ...briefly, ...method, FAR_HOST);
     const { hubs } = JSON.parse(report).report;
     deepEqual(
       hubs.map((hub: Record<string, unknown>) => [hub.host, hub.Snt, hub["Loss%"]]),
-      HOPS.map((hop) => [hop, 3, 0]),
+      HOPS.map((hop) => [hop, 2, 0]),
     );
   }
 });
