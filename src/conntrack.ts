@@ -1,6 +1,7 @@
 import { formatIpv4, parseIpv4 } from "./config/cidr.js";
 import { NatError } from "./errors.js";
 import { closedEngine, type Engine, LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
+import { unwrapSnapshot, wrapSnapshot } from "./snapshot.js";
 
 const PROTOCOL_NUMBERS = {
   icmp: 1,
@@ -68,10 +69,29 @@ export interface SessionKey {
   remote: SessionEndpoint;
 }
 
+/** When a snapshot is taken or restored. */
+export interface SnapshotTime {
+  /** ms; default: the `Nat`'s clock. */
+  now?: number;
+  /** The same moment by a clock that goes on over restarts, in ms. @default Date.now() */
+  wall?: number;
+}
+
+/** What became of the sessions of a snapshot. */
+export interface Restored {
+  readonly restored: number;
+  /** Their time was over meanwhile. */
+  readonly expired: number;
+  /** The config has no place for them any more, or their flow or public endpoint is taken. */
+  readonly refused: number;
+}
+
 const FIELDS = LAYOUT.sessionFields;
 const ROWS = 512;
 const PERMANENT = 16;
 const EVERYTHING = 0xffffffff;
+/** Bytes of a snapshot's chunk: some thousand sessions. */
+const CHUNK = 1 << 19;
 
 function decode(row: Float64Array, at: number): Session {
   const field = (index: number) => row[at + index]!;
@@ -107,6 +127,8 @@ export class Conntrack implements Iterable<Session> {
   readonly #clock: () => number;
   readonly #row = new Float64Array(FIELDS);
   #timer: NodeJS.Timeout | undefined;
+  /** Changes of config so far. */
+  #changes = 0;
 
   /** @internal `nat.conntrack` is the way to one. */
   constructor(engine: Engine, clock: () => number) {
@@ -191,6 +213,81 @@ export class Conntrack implements Iterable<Session> {
     this.#timer = undefined;
   }
 
+  /**
+   * A copy of all live sessions, to be kept over a restart (`restore`), in chunks of up to half a megabyte, some
+   * thousand sessions each: put together they are the snapshot. Taking a chunk is no pause, and packets may be
+   * translated between two: each session is as it was when its chunk was taken, and one that comes, ends or moves
+   * meanwhile may be missed. For all at one moment take all chunks at once.
+   *
+   * It has each session's endpoints, state, counters, age and time left, and explicit mappings, but not who asked
+   * for them (the nonces of PCP: a `PcpServer` begins a new epoch, and hosts ask again). Fragments that wait, ports
+   * and blocks that rest and rates that were used up are not in it.
+   * @throws NatError NAT_ERR_ARGUMENT, NAT_ERR_CLOSED; NAT_ERR_SNAPSHOT from the chunks, when the config was changed
+   * since the first one: take another
+   * @example
+   * const snapshot = Buffer.concat([...nat.conntrack.snapshot()]);
+   */
+  snapshot({ now = this.#clock(), wall = Date.now() }: SnapshotTime = {}): IterableIterator<Uint8Array> {
+    checkTime(now);
+    checkTime(wall, "wall");
+    return wrapSnapshot(wall, this.#records(now));
+  }
+
+  /**
+   * Brings sessions back: with the public endpoint that they had, where the config in force allows it and nobody has
+   * it yet, TCP's windows, what was counted, and the time that they had left, less what has passed since. Sessions
+   * that there are already stay. Blocks and limits of hosts count as ever, rates don't.
+   *
+   * A million take less than a second or two, in turns with a gateway's thread; better before packets come, as new
+   * sessions may take the ports of old ones.
+   * @param snapshot all chunks, one behind the other
+   * @throws NatError NAT_ERR_SNAPSHOT when it is cut, damaged or no snapshot of this version: then nothing is changed;
+   * NAT_ERR_ARGUMENT, NAT_ERR_CLOSED
+   */
+  restore(snapshot: Uint8Array, { now = this.#clock(), wall = Date.now() }: SnapshotTime = {}): Restored {
+    checkTime(now);
+    checkTime(wall, "wall");
+    if (!(snapshot instanceof Uint8Array)) {
+      throw new NatError("NAT_ERR_ARGUMENT", "snapshot: expected a Uint8Array with all of its chunks");
+    }
+    const engine = this.#engine;
+    engine.pending(); // throws first when closed
+    const { wall: then, records } = unwrapSnapshot(snapshot);
+    const passed = Math.max(0, wall - then);
+    const sum = { restored: 0, expired: 0, refused: 0 };
+    // A binding's first session says what it is; the others join it.
+    for (const first of [true, false]) {
+      for (let at = 0; at < records.length; ) {
+        const [bytes, restored, expired, refused] = engine.restore(records.subarray(at), first, now, passed);
+        if (bytes === 0) break; // less than a record is left
+        at += bytes;
+        sum.restored += restored;
+        sum.expired += expired;
+        sum.refused += refused;
+      }
+    }
+    return sum;
+  }
+
+  /** @internal The config was changed: sessions have other slots. */
+  renumbered(): void {
+    this.#changes++;
+  }
+
+  *#records(now: number): Generator<Uint8Array> {
+    const changes = this.#changes;
+    const room = new Uint8Array(CHUNK);
+    let slot = 0;
+    do {
+      if (changes !== this.#changes) {
+        throw new NatError("NAT_ERR_SNAPSHOT", "the config was changed while the snapshot was taken");
+      }
+      const [bytes, next] = this.#engine.save(slot, now, room);
+      slot = next;
+      if (bytes > 0) yield room.slice(0, bytes);
+    } while (slot !== 0);
+  }
+
   /** @internal The `Nat` is closed. */
   close(): void {
     this.stopSweeping();
@@ -231,11 +328,11 @@ export function portOf(endpoint: SessionEndpoint, name: string): number {
 const FARTHEST = 9e12;
 
 /** @throws NatError NAT_ERR_ARGUMENT unless `now` is a usable time in ms */
-export function checkTime(now: number): void {
+export function checkTime(now: number, name = "now"): void {
   if (typeof now === "number" && now >= -FARTHEST && now <= FARTHEST) return;
   throw new NatError(
     "NAT_ERR_ARGUMENT",
-    `now: ${String(now)} is not a time in ms (a finite number up to 9e12)`,
+    `${name}: ${String(now)} is not a time in ms (a finite number up to 9e12)`,
   );
 }
 

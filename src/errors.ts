@@ -4,6 +4,7 @@ export type NatErrorCode =
   | "NAT_ERR_ARGUMENT" // a call's argument of the wrong type or out of range
   | "NAT_ERR_BATCH" // a batch of another Nat, or memory too small for it
   | "NAT_ERR_CLOSED" // the Nat was closed
+  | "NAT_ERR_SNAPSHOT" // a snapshot that is damaged, cut or foreign, or was overtaken by a change of config
   | "NAT_ERR_SHARD" // the worker thread of a shard has died
   | "NAT_ERR_MEMORY" // the system refused the memory that the tables need
   | "NAT_ERR_NATIVE" // the native addon can't be loaded, or is of another version

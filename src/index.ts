@@ -1,5 +1,12 @@
 export type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
-export type { Session, SessionEndpoint, SessionKey, SessionProtocol } from "./conntrack.js";
+export type {
+  Restored,
+  Session,
+  SessionEndpoint,
+  SessionKey,
+  SessionProtocol,
+  SnapshotTime,
+} from "./conntrack.js";
 export { Conntrack } from "./conntrack.js";
 export type { ConfigIssue, NatErrorCode } from "./errors.js";
 export { ConfigError, NatError } from "./errors.js";

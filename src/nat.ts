@@ -207,6 +207,7 @@ export class Nat {
     const resolved = parseConfig(config);
     guarded(() => reconfigure.call(this.#engine, compileConfig(resolved)));
     this.#config = resolved;
+    this.conntrack.renumbered();
   }
 
   /** Ends all sessions and gives the memory back. Any later call throws NAT_ERR_CLOSED; closing twice is fine. */

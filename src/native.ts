@@ -135,6 +135,15 @@ export interface Engine {
   unmap(protocol: number, inside: number, insidePort: number): boolean;
   publicAddressOf(inside: number): number;
   readStats(counters: Float64Array): void;
+  /** Writes records of sessions from a slot on; `next` is 0 at the end. */
+  save(from: number, now: number, room: Uint8Array): [bytes: number, next: number];
+  /** Takes in records from the first on: those that are the first of their binding, or the others. */
+  restore(
+    records: Uint8Array,
+    first: boolean,
+    now: number,
+    passed: number,
+  ): [bytes: number, restored: number, expired: number, refused: number];
   reconfigure(config: CompiledConfig): void;
   close(): void;
 }

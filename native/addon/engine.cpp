@@ -61,6 +61,8 @@ Napi::Function Engine::define(Napi::Env env) {
                       InstanceMethod<&Engine::inTurn<&Engine::findMapping>>("findMapping"),
                       InstanceMethod<&Engine::inTurn<&Engine::publicAddressOf>>("publicAddressOf"),
                       InstanceMethod<&Engine::inTurn<&Engine::readStats>>("readStats"),
+                      InstanceMethod<&Engine::inTurn<&Engine::save>>("save"),
+                      InstanceMethod<&Engine::inTurn<&Engine::restore>>("restore"),
                       InstanceMethod<&Engine::inTurn<&Engine::reconfigure>>("reconfigure"),
                       InstanceMethod<&Engine::inTurn<&Engine::close>>("close")});
 }
@@ -117,7 +119,7 @@ uint64_t Engine::toTime(double ms) {
   }
   const double passed = (ms - epoch_) * 1e6;
   // Before the first time: no time passed. (TypeScript has refused what is not finite.)
-  return passed > 0 && passed < 9e18 ? static_cast<uint64_t>(std::llround(passed)) : 0;
+  return kOrigin + (passed > 0 && passed < 9e18 ? static_cast<uint64_t>(std::llround(passed)) : 0);
 }
 
 /// translate(packet: Uint8Array, nowMs, wireLength = 0, flags = 0, tag = 0): packed result
@@ -415,6 +417,38 @@ Napi::Value Engine::readStats(const Napi::CallbackInfo& info) {
     to[i] = static_cast<double>(from[i]);
   }
   return info.Env().Undefined();
+}
+
+/// save(from, nowMs, room: Uint8Array): [bytes written, where to go on; 0 at the end]
+Napi::Value Engine::save(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  auto room = info[2].As<Napi::Uint8Array>();
+  const SnapshotPiece piece =
+      nat_->save(info[0].As<Napi::Number>().Uint32Value(),
+                 toTime(info[1].As<Napi::Number>().DoubleValue()), room.Data(), room.ByteLength());
+  Napi::Array result = Napi::Array::New(env, 2);
+  result[0u] = static_cast<double>(piece.bytes);
+  result[1u] = piece.next;
+  return result;
+}
+
+/// restore(records: Uint8Array, first, nowMs, passedMs): [bytes read, restored, expired, refused]
+Napi::Value Engine::restore(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  const auto records = info[0].As<Napi::Uint8Array>();
+  const double passed = info[3].As<Napi::Number>().DoubleValue() * 1e6;
+  const RestoreTime when{toTime(info[2].As<Napi::Number>().DoubleValue()),
+                         passed < 9e18 ? static_cast<uint64_t>(passed) : uint64_t{1} << 62};
+  const Restored restored = nat_->restore(records.Data(), records.ByteLength(),
+                                          info[1].As<Napi::Boolean>().Value(), when);
+  Napi::Array result = Napi::Array::New(env, 4);
+  result[0u] = static_cast<double>(restored.bytes);
+  result[1u] = restored.sessions;
+  result[2u] = restored.expired;
+  result[3u] = restored.refused;
+  return result;
 }
 
 /// reconfigure(compiledConfig): all or nothing

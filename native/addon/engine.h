@@ -22,7 +22,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   /// The translator for a thread beside JavaScript's, which from now on takes turns with it.
   std::shared_ptr<SharedTranslator> share();
-  /// Milliseconds of the caller's clock to nanoseconds since the first time that it told.
+  /// Milliseconds of the caller's clock to the translator's nanoseconds, which count from
+  /// `kOrigin` at the first time that was told.
   uint64_t toTime(double ms);
 
  private:
@@ -70,6 +71,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value findMapping(const Napi::CallbackInfo& info);
   Napi::Value publicAddressOf(const Napi::CallbackInfo& info);
   Napi::Value readStats(const Napi::CallbackInfo& info);
+  Napi::Value save(const Napi::CallbackInfo& info);
+  Napi::Value restore(const Napi::CallbackInfo& info);
   Napi::Value reconfigure(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
@@ -77,7 +80,11 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value answer(Napi::Env env, const Granted& granted) const;
   void writeRow(uint32_t slot, double* row) const;
 
-  double toMs(uint64_t time) const { return epoch_ + static_cast<double>(time) / 1e6; }
+  /// What sessions bring from before a restart has a time, too: four and a half years back.
+  static constexpr uint64_t kOrigin = uint64_t{1} << 57;
+  double toMs(uint64_t time) const {
+    return epoch_ + static_cast<double>(static_cast<int64_t>(time - kOrigin)) / 1e6;
+  }
 
   Seed seed_{};
   std::unique_ptr<Translator> nat_;

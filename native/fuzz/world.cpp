@@ -385,14 +385,83 @@ void World::reconfigure(const Step& step) {
     const size_t place = places[i] % kHeaderBytes;
     if (place > 1) input_.header.byte[place] = values[i];
   }
+  Bytes records = snapshot(*nat_);
+  if (twin_ != nullptr) require(snapshot(*twin_) == records, "the twins' snapshots differ");
+  if (!changed_) compareRestored(records);
+  changed_ = true;
   config_ = configOf(input_.header);
   if (trace_) std::printf("reconfigure\n");
+  // What another config has saved, and what nobody has, leads to no state that is not sound.
+  const uint64_t passed = kWaits[step.value % std::size(kWaits)];
+  Restored sum;
+  audit(*restored(records, passed, sum));
+  for (uint32_t at = step.where; at < records.size(); at += 1 + step.window * 7u) {
+    records[at] = static_cast<uint8_t>(records[at] + 1 + step.damage);
+  }
+  audit(*restored(records, passed, sum));
   for (auto* nat : {&nat_, &twin_}) {
     if (*nat == nullptr) continue;
     auto next = make();
     next->adopt(**nat);
     *nat = std::move(next);
   }
+}
+
+/// All sessions, taken in small pieces.
+Bytes World::snapshot(Translator& nat) const {
+  Bytes out;
+  Bytes room(3 * kLargestRecord);
+  uint32_t next = 0;
+  do {
+    const SnapshotPiece piece = nat.save(next, now_, room.data(), room.size());
+    out.insert(out.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(piece.bytes));
+    next = piece.next;
+  } while (next != 0);
+  return out;
+}
+
+/// A translator of the config, with what there is for it in a snapshot that was taken `passed` ns
+/// ago.
+std::unique_ptr<Translator> World::restored(const Bytes& records, uint64_t passed,
+                                            Restored& sum) const {
+  auto nat = make();
+  const Exact copy(records);
+  for (const bool first : {true, false}) {
+    for (size_t at = 0;;) {
+      const RestoreTime when{now_ + passed / 2, passed};
+      const Restored one = nat->restore(copy.bytes.get() + at, records.size() - at, first, when);
+      if (one.bytes == 0) break;
+      at += one.bytes;
+      sum.sessions += one.sessions;
+      sum.expired += one.expired;
+      sum.refused += one.refused;
+    }
+  }
+  return nat;
+}
+
+/// Restored at once by the same config, all sessions are there, as they were.
+void World::compareRestored(const Bytes& records) const {
+  Restored sum;
+  const auto nat = restored(records, 0, sum);
+  audit(*nat);
+  require(sum.expired == 0 && sum.refused == 0, "a session does not come back");
+  uint32_t live = 0;
+  for (uint32_t slot = 0; slot < nat_->sessions().used(); slot++) {
+    if (!nat_->isLive(slot)) continue;
+    live++;
+    const Session& was = nat_->sessions()[slot];
+    const uint32_t at = nat->findSession(Key::of(was));
+    require(
+        at != SessionTable::kNone && std::memcmp(&nat->sessions()[at], &was, sizeof(Session)) == 0,
+        "a session comes back as another");
+    for (const Side side : {kOut, kIn}) {
+      require(nat->sessions().packets(at, side) == nat_->sessions().packets(slot, side) &&
+                  nat->sessions().bytes(at, side) == nat_->sessions().bytes(slot, side),
+              "a session comes back with other counts");
+    }
+  }
+  require(live == sum.sessions, "sessions are missing in a snapshot");
 }
 
 void World::take(Translator& nat, std::map<uint32_t, Packet>& held) {
@@ -605,9 +674,13 @@ std::map<uint32_t, World::Known> World::sessionsOf(Translator& nat) const {
   return known;
 }
 
-void World::check(Translator& nat) const {
+void World::audit(Translator& nat) const {
   const std::string fault = Audit::of(nat);
   if (!fault.empty()) fail(fault.c_str());
+}
+
+void World::check(Translator& nat) const {
+  audit(nat);
   require(nat.stats.packetsIn == packets_ && nat.stats.bytesIn == bytes_, "packets in");
 }
 

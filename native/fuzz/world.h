@@ -48,6 +48,9 @@ class World {
   void remove(const Step& step);
   void ask(const Step& step);
   void reconfigure(const Step& step);
+  Bytes snapshot(Translator& nat) const;
+  std::unique_ptr<Translator> restored(const Bytes& records, uint64_t passed, Restored& sum) const;
+  void compareRestored(const Bytes& records) const;
   void take(Translator& nat, std::map<uint32_t, Packet>& held);
   void end();
 
@@ -59,6 +62,7 @@ class World {
   void judgeCounters(Translator& nat, const std::map<uint32_t, Known>& known, const Result& result,
                      const Bytes& before) const;
   void sync();
+  void audit(Translator& nat) const;
   void check(Translator& nat) const;
   void compare();
   std::map<uint32_t, Known> sessionsOf(Translator& nat) const;
@@ -79,7 +83,8 @@ class World {
   std::vector<Packet> pieces_;
   std::vector<Queued> queue_;
   size_t batchSize_ = 0;
-  std::map<uint32_t, Bytes> causes_;            // by tag: every packet as it came in
+  bool changed_ = false;              // the config: sessions may be there that it would not allow
+  std::map<uint32_t, Bytes> causes_;  // by tag: every packet as it came in
   std::map<uint32_t, Packet> held_, twinHeld_;  // by tag: fragments that wait
 };
 

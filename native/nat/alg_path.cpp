@@ -264,6 +264,13 @@ void Translator::unpairCall(uint32_t slot) {
   s.end[kOut] = 0;
 }
 
+/// Takes over what a call's session knows of its remote's id.
+void Translator::adoptCall(uint32_t slot) {
+  Session& s = sessions_[slot];
+  const auto id = static_cast<uint16_t>(s.end[kOut]);
+  if (calls_.find(s.inside, s.remote, id) != kNone || !calls_.add(slot)) s.end[kOut] = 0;
+}
+
 /// The session of an outbound packet of a call, or kNone.
 uint32_t Translator::findCall(uint32_t inside, uint32_t remote, uint16_t remoteId) {
   const uint32_t slot = calls_.find(inside, remote, remoteId);

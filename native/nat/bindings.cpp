@@ -375,7 +375,8 @@ bool Bindings::claim(const Session& session, PublicEndpoint e, uint32_t hostSlot
       if (!pool_.isFree(space, e)) return false;
     } else if (shares(key, policy)) {
       const uint32_t head = findDynamic(key, policy);
-      const bool same = head != kNone && sessions_[head].publicPort == session.publicPort;
+      const bool same = head != kNone && sessions_[head].address == e.address &&
+                        sessions_[head].publicPort == session.publicPort;
       if (!same && !canShare(wish, e)) return false;
     } else {
       if ((value & (PortMap::kForward | PortMap::kShared)) != 0) return false;

@@ -326,18 +326,28 @@ void Translator::adopt(Translator& old) {
   old.outbox_ = old.unanswered_ = PacketList{};
 }
 
-/// Takes over one session with its public endpoint, if this config could have made it.
+/// Takes over one session of another config.
 bool Translator::adoptSession(Translator& old, uint32_t from) {
-  const Session& was = old.sessions_[from];
+  const uint32_t slot = takeOver(old.sessions_[from], old.sessions_.links(from));
+  if (slot == kNone) return false;
+  adoptWatch(old, from, slot);
+  return true;
+}
+
+/// Makes a session that was, with its public endpoint, its idle time and what was counted, if this
+/// config could have made it; else kNone. It is new to the table. Who watched it is not asked.
+uint32_t Translator::takeOver(const Session& was, const SessionLinks& links) {
   const Key key = Key::of(was);
+  // Whom the remote itself has reached answers through the session.
   const bool exempt =
+      (was.flags & kVisitor) == 0 &&
       exemptions_.judge(was.remote, was.protocol, was.remotePort, true) == Exempt::Yes;
   const bool isCall = was.protocol == kGre && was.insidePort != 0;
   const bool carried = isCall ? config_.pptp : config_.protocols.has(was.protocol);
   const uint32_t number = addresses_.find(was.publicAddress);
   if (number == PublicAddresses::kNone || !inside_.contains(was.inside) ||
       inside_.contains(was.remote) || exempt || !carried) {
-    return false;
+    return kNone;
   }
   const PublicEndpoint e{static_cast<uint16_t>(number), swap16(was.publicPort)};
   PublicEndpoint fixed;
@@ -347,10 +357,10 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
                          (forward != nullptr && forward->inside == was.inside &&
                           swap16(forward->insidePort) == was.insidePort);
   const bool staticNow = addresses_[number].isStatic;
-  if (permanent && isAnchor(was)) return false;  // it needs none
-  if (!permanent && (configured || forward != nullptr || staticNow)) return false;
+  if (permanent && isAnchor(was)) return kNone;  // it needs none
+  if (!permanent && (configured || forward != nullptr || staticNow)) return kNone;
   const uint32_t host = bindings_.obtainHost(was.inside);
-  if (host == Hosts::kNone) return false;
+  if (host == Hosts::kNone) return kNone;
   Session adopted = was;
   adopted.address = e.address;
   adopted.profile = profileOf(bindings_.hosts[host].policy, was.protocol, was.remotePort);
@@ -360,7 +370,6 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       Session& s = sessions_[slot];
       s = adopted;
       mark(s, permanent);
-      const SessionLinks& links = old.sessions_.links(from);
       SessionLinks& now = sessions_.links(slot);
       now.created = links.created;
       for (uint32_t side : {kOut, kIn}) {
@@ -370,17 +379,16 @@ bool Translator::adoptSession(Translator& old, uint32_t from) {
       if (bindings_.attach(slot, host, false)) {
         bindings_.sessionBegan(host, s);
         if (isAnchor(s)) anchors_++;
-        adoptWatch(old, from, slot);
-        if (isCall && s.end[kOut] != 0 && !calls_.add(slot)) s.end[kOut] = 0;
+        if (isCall && s.end[kOut] != 0) adoptCall(slot);
         stats.sessionsActive++;
         sessions_.timers.add(slot, deadlineOf(slot));
-        return true;
+        return slot;
       }
       sessions_.erase(slot);
     }
   }
   bindings_.releaseIdle(host);
-  return false;
+  return kNone;
 }
 
 }  // namespace napt

@@ -25,6 +25,7 @@
 #include "nat/fragments.h"
 #include "nat/identification.h"
 #include "nat/siblings.h"
+#include "nat/snapshot.h"
 #include "nat/stats.h"
 #include "nat/tcp.h"
 
@@ -91,6 +92,16 @@ class Translator {
   void deleteSession(uint32_t slot);
   uint64_t now() const { return now_; }
   BlockLog& blockLog() { return bindings_.blockLog(); }
+
+  // Snapshots (snapshot.h).
+
+  /// Writes records of live sessions from a slot on, as of the time `at` (ns). Some thousands at
+  /// most; `room` is at least `kLargestRecord`. Between calls anything may happen to sessions, but
+  /// no change of config: then they have other slots.
+  SnapshotPiece save(uint32_t from, uint64_t at, uint8_t* out, size_t room);
+  /// Takes in records, some thousands at most: those that are the first of their binding, or the
+  /// others, which come after all of those. Bytes that make no sense do no harm.
+  Restored restore(const uint8_t* records, size_t length, bool first, const RestoreTime& when);
 
   /// Takes over what is still legal under this translator's config: sessions with their ports and
   /// counters, held fragments, packets to put out, counts. For a new, empty translator.
@@ -177,6 +188,7 @@ class Translator {
   void restartTimer(uint32_t slot);
   void reclaim();
   bool adoptSession(Translator& old, uint32_t from);
+  uint32_t takeOver(const Session& was, const SessionLinks& links);
   uint64_t timeoutOf(uint8_t profile, Timeout timeout) const {
     return timeouts_[uint32_t{profile} << kTimeoutShift | static_cast<uint32_t>(timeout)];
   }
@@ -186,6 +198,11 @@ class Translator {
     static_assert(offsetof(Session, profile) == offsetof(Session, timeout) + 1);
     return load<uint16_t>(reinterpret_cast<const uint8_t*>(&s.timeout));
   }
+
+  // snapshot.cpp
+  uint32_t restoreSession(const SessionRecord& record, uint64_t passed, bool& expired);
+  bool hasPlace(const Session& s);
+  void restoreWatch(uint32_t slot, const WatchRecord& record);
 
   // alg_path.cpp
   struct WatchedControl;
@@ -204,6 +221,7 @@ class Translator {
   void endExpected(const Key& key);
   void pairCall(const Key& key, uint16_t remoteId);
   void unpairCall(uint32_t slot);
+  void adoptCall(uint32_t slot);
   uint32_t findCall(uint32_t inside, uint32_t remote, uint16_t remoteId);
   void adoptWatch(const Translator& old, uint32_t from, uint32_t slot);
 

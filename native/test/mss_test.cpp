@@ -82,6 +82,7 @@ TEST_CASE("mss: what fits, or is no SYN's option, stays") {
       {},
       {2, 4, 0x05, 0x50},                 // 1360
       {2, 4, 0, 0},                       // nothing
+      {253, 4, 0xff, 0xff},               // another option
       {2, 3, 0xff, 0xff},                 // of another length
       {2, 5, 0xff, 0xff, 0xff, 0, 0, 0},  // of another length
       {0, 2, 4, 0xff, 0xff, 0, 0, 0},     // behind the end

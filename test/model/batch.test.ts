@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { DESCRIPTOR, DESCRIPTOR_WORDS, Nat, type PacketBatch } from "../../src/index.js";
 import { describe, hex } from "../support/packets.js";
-import { type Event, type Passage, Runner } from "./runner.js";
+import { type Event, type Passage, Runner, restarted } from "./runner.js";
 import { check, type World, world } from "./world.js";
 
 /** A batch spans less time than this, so that delays fit 32 bits of nanoseconds. */
@@ -11,8 +11,8 @@ const SPAN = 4000;
 
 /** The same packets at the same times through batches of the given sizes, deletions in between. */
 function replay(one: World, events: readonly Event[], sizes: readonly number[]): void {
-  const nat = new Nat(one.config, { seed: one.seed });
-  const batch = nat.batch({ slots: 16, bytes: 16 * 256 });
+  let nat = new Nat(one.config, { seed: one.seed });
+  let batch = nat.batch({ slots: 16, bytes: 16 * 256 });
   let waiting: Passage[] = [];
   let turn = 0;
   let room = sizes[0]!;
@@ -22,6 +22,12 @@ function replay(one: World, events: readonly Event[], sizes: readonly number[]):
     room = sizes[++turn % sizes.length]!;
   };
   for (const event of events) {
+    if ("restarted" in event) {
+      send();
+      nat = restarted(nat, one, event.at, event.restarted);
+      batch = nat.batch({ slots: 16, bytes: 16 * 256 });
+      continue;
+    }
     if ("deleted" in event) {
       send();
       nat.conntrack.sweep(event.at);

@@ -236,6 +236,12 @@ export class NatModel {
     this.resting = [];
   }
 
+  /** A new engine goes on from the sessions: it knows of no port that rests, nor which one was given last. */
+  restarted(): void {
+    this.swept();
+    this.lastGiven.clear();
+  }
+
   /** Ends a session, and with the last one its binding. */
   end(session: Session): void {
     const { binding } = session;

@@ -92,7 +92,9 @@ export type Operation =
   /** Until a session's expiry, or 1 ms before or after it. */
   | { op: "wait for"; n: number; delta: number }
   | { op: "wait timer"; timer: keyof ModelConfig["timeouts"]; delta: number }
-  | { op: "delete"; n: number };
+  | { op: "delete"; n: number }
+  /** A new engine takes over by a snapshot, some ms later. */
+  | { op: "restart"; ms: number };
 
 export interface World {
   config: ModelConfig;
@@ -214,6 +216,7 @@ const weighted: [number, fc.Arbitrary<Operation>][] = [
     }),
   ],
   [1, fc.record({ op: fc.constant("delete" as const), n: pick })],
+  [1, fc.record({ op: fc.constant("restart" as const), ms: fc.constantFrom(0, 1, 4000) })],
 ];
 
 export const operation: fc.Arbitrary<Operation> = fc.oneof(

@@ -549,7 +549,7 @@ export const mutants: readonly Mutant[] = [
     ["sessions with exempt remotes stay", "exempt || !carried", "!carried"],
     [
       "what is configured now does not win",
-      "if (!permanent && (configured || forward != nullptr || staticNow)) return false;",
+      "if (!permanent && (configured || forward != nullptr || staticNow)) return kNone;",
       "",
     ],
     [
@@ -1050,6 +1050,62 @@ export const mutants: readonly Mutant[] = [
     ["it is always on", "if (config_.clampMss && ", "if ("],
   ]),
 
+  ...group("snapshots", "nat/snapshot.cpp", [
+    ["a piece is written beyond its room", "piece.bytes + kLargestRecord > room", "piece.bytes > room"],
+    [
+      "sessions that are over are saved",
+      "if (!isLive(piece.next)) continue;",
+      "if (sessions_[piece.next].protocol == 0) continue;",
+    ],
+    [
+      "what a control connection has changed is forgotten",
+      "if (slot != kNone && isWatched) {",
+      "if (false) {",
+    ],
+    ["it may end within a record", "if (length - out.bytes < size) break;", ""],
+    [
+      "what is over comes back",
+      "if (expired || !hasPlace(s)) return kNone;",
+      "if (!hasPlace(s)) return kNone;",
+    ],
+    ["a full host gets more", "if (expired || !hasPlace(s)) return kNone;", "if (expired) return kNone;"],
+    ["no time has passed", "static_cast<int64_t>(std::min(passed, kLongest))", "int64_t{0}"],
+    [
+      "times may be anything",
+      "if (__builtin_add_overflow(then, record.last, &last)) return kNone;",
+      "last = static_cast<int64_t>(static_cast<uint64_t>(then) + static_cast<uint64_t>(record.last));",
+    ],
+    [
+      "all are new",
+      "then / (int64_t{1} << kCreatedShift) - record.age",
+      "then / (int64_t{1} << kCreatedShift)",
+    ],
+    ["any record is believed", "if (!isWellFormed(s)) return kNone;", ""],
+    ["idle classes are not looked at", "s.remote != 0 && hasFittingTimeout(s)", "s.remote != 0"],
+    ["any number of filters is believed", "s.state <= MappingRequest::kMostFilters", "true"],
+    [
+      "a flow may have two sessions",
+      "|| sessions_.find(Key::of(s)) != kNone) return false;",
+      ") return false;",
+    ],
+    ["a binding may be half explicit", "((sessions_[head].flags ^ s.flags) & kExplicit) != 0", "false"],
+    ["who joins a binding needs a port", "(joins || bindings_", "(bindings_"],
+    ["counts begin anew", "links.packetCarry[side] = record.packetCarry[side];", ""],
+    ["any edits are believed", "if (!shift.isSound()) return;", ""],
+    ["the clock stays", "if (when.now > now_) now_ = when.now;", ""],
+    ["nothing is counted", "stats.sessionsCreated++;", ""],
+  ]),
+  ...group("snapshots", "nat/alg/sequence_shift.cpp", [
+    ["edits may overlap", "from < end || ", ""],
+    ["edits may lie anywhere", " || from > kFar", ""],
+  ]),
+  ...group("snapshots", "nat/bindings.cpp", [
+    ["a binding may have two addresses", "sessions_[head].address == e.address &&", "true &&"],
+  ]),
+  ...group("snapshots", "nat/session_life.cpp", [
+    ["exempt visitors end", "(was.flags & kVisitor) == 0 &&", "true &&"],
+  ]),
+
   ...group("FTP", "nat/alg/ftp.cpp", [
     ["ports of services are opened", "kLeastPort = 1024", "kLeastPort = 1"],
     ["other hosts' ports are opened", "found.endpoint.address != control_.session().inside || ", ""],
@@ -1193,7 +1249,7 @@ export const mutants: readonly Mutant[] = [
       "if (explicitly) s.flags |= kExplicit;",
       "if (anchor) s.flags |= kExplicit;",
     ],
-    ["a forward keeps it", "if (permanent && isAnchor(was)) return false;", ""],
+    ["a forward keeps it", "if (permanent && isAnchor(was)) return kNone;", ""],
   ]),
   ...group("explicit mappings", "nat/fast_path.cpp", [
     [

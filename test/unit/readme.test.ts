@@ -41,9 +41,18 @@ describe("README", () => {
     assert.match(output, /outbound\n$/);
   });
 
+  test("has an example of a snapshot that runs and prints what its comment says", () => {
+    const setup = (blocks[0] ?? "").replace("nat.close();", "");
+    const example = blocks[2] ?? "";
+    const files = `const written = []; const open = async () => ({ write: async (chunk) => written.push(chunk) });
+      const readFile = async () => Buffer.concat(written); const next = new Nat(nat.config);`;
+    const output = run(`${setup}\n${files}\nvoid (async () => {${example}})();`);
+    assert.equal(output.trim().split("\n").at(-1), /\/\/ (\{.*)/.exec(example)![1]);
+  });
+
   test("has an example of mappings on request that runs", () => {
     const setup = (blocks[0] ?? "").split("console.log")[0];
-    const control = (blocks[2] ?? "").replace(/.*require\("napt"\);/, "");
+    const control = (blocks[3] ?? "").replace(/.*require\("napt"\);/, "");
     const socket = `{ send: (answer) => console.log(answer[3]), on: (_, take) => take(Buffer.from([0, 0]), { address: "192.168.226.135" }) }`;
     const output = run(
       `${setup!.replace("{ Nat }", "{ Nat, PcpServer }")}\nconst now = 1; const socket = ${socket};\n${control}\nconsole.log(outside.address);`,
@@ -56,7 +65,7 @@ describe("README", () => {
       .split("console.log")[0]!
       .replace("{ Nat }", "{ ShardedNat, ShardProducer }");
     const packet = setup.slice(setup.indexOf("const packet"));
-    const shards = (blocks[3] ?? "").replace(/.*require\("napt"\);/, "");
+    const shards = (blocks[4] ?? "").replace(/.*require\("napt"\);/, "");
     const imports = setup.split("\n")[0];
     const output = run(
       `${imports}\n${packet}\nconst now = 1; const packets = [Buffer.from(packet)];\nvoid (async () => {${shards}})();`,

@@ -11,6 +11,18 @@ void SequenceShift::forget() {
   count_--;
 }
 
+bool SequenceShift::isSound() const {
+  constexpr uint32_t kFar = 1u << 30;  // as `acknowledge` has it
+  if (count_ > kEdits) return false;
+  uint32_t end = 0;  // of the one before, from where the first begins
+  for (const Edit* e = edits_; e != edits_ + count_; e++) {
+    const uint32_t from = e->from - edits_[0].from;
+    if (e->span == 0 || e->length > Edit::kMost || from < end || from > kFar) return false;
+    end = from + e->span;
+  }
+  return true;
+}
+
 void SequenceShift::add(const Edit& edit) {
   if (count_ == kEdits) forget();
   edits_[count_++] = edit;

@@ -34,6 +34,8 @@ class SequenceShift {
     *this = SequenceShift{};
     acked_ = sequence;
   }
+  /// Whether its edits follow one another, as those of a stream do.
+  bool isSound() const;
   bool isIdentity() const { return count_ == 0 && offset_ == 0; }
   bool hasRoom() const { return count_ < kEdits || !isBefore(acked_, edits_[0].end()); }
   /// There must be room, and it comes after all others.
