@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { ConfigSource } from "../config/document.js";
 import { loadConfigFile } from "../config/load.js";
+import type { Restored } from "../conntrack.js";
 import type { GatewayConfig } from "../gateway/config.js";
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
@@ -64,12 +65,20 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
       tell(`${(error as Error).message}; the config before stays in force`);
     }
   };
+  // From the beginning, so that nothing is left where it is ended while it starts.
+  const ended = new Promise<void>((resolve) => {
+    process.once("SIGINT", resolve);
+    process.once("SIGTERM", resolve);
+  });
   let control: ControlServer | undefined;
   try {
     gateway.on("conflict", (address: string) =>
       tell(`another station says that it has our address ${address}`),
     );
     gateway.on("warning", tell);
+    gateway.on("restored", ({ restored, expired, refused }: Restored) =>
+      tell(`${restored} sessions restored, ${expired} expired meanwhile, ${refused} refused`),
+    );
     gateway.on("address", (address: string) => tell(`the host's address is ${address} now`));
     control = await ControlServer.open(gateway, gateway.config.control, { reload });
     await gateway.start();
@@ -78,10 +87,7 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
     if (user !== null) become(user, inside.kind === "qemu" ? [socket, inside.name] : [socket]);
     process.stdout.write(`ready: ${inside.name} (inside) to ${outside.name} (outside)\n`);
     const status = new StatusLine(gateway);
-    await new Promise<void>((resolve) => {
-      process.once("SIGINT", resolve);
-      process.once("SIGTERM", resolve);
-    });
+    await ended;
     status.end();
   } finally {
     process.off("SIGHUP", hangup);

@@ -5,7 +5,7 @@ import { CIDR_PATTERN, formatIpv4, IPV4_PATTERN, networkOf, parseIpv4 } from "..
 import type { ConfigSource } from "../config/document.js";
 import { type PortRange, parsePorts } from "../config/endpoint.js";
 import { faultsOf } from "../config/faults.js";
-import { list, section, text } from "../config/fields.js";
+import { list, secondsBetween, section, text } from "../config/fields.js";
 import type { JsonSchema } from "../config/json-schema.js";
 import { issuesOf, originOf, parseConfig } from "../config/load.js";
 import { isObject } from "../config/merge.js";
@@ -14,6 +14,7 @@ import { ConfigError, type ConfigIssue, NatError } from "../errors.js";
 import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
 import { hostNetwork } from "./host/network.js";
 import { type Network, networkClashes, networkOfSide, PORT_KINDS, sideClashes } from "./networks.js";
+import type { SavedSessionsConfig } from "./saved-sessions.js";
 
 /** Where a gateway is asked unless its config says otherwise. */
 export const DEFAULT_CONTROL = "/run/napt.sock";
@@ -103,6 +104,17 @@ const gatewaySchema = section({
   control: socketPath()
     .default(DEFAULT_CONTROL)
     .describe("The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask"),
+  sessions: section({
+    file: text(
+      "the path of a file",
+      'one such as "/var/lib/napt/sessions"',
+      /^\/.+$/,
+      (path) => !path.endsWith("/"),
+    ).describe("The file that keeps them"),
+    every: secondsBetween(1, 86_400).default(10).describe("Seconds from one writing to the next"),
+  })
+    .optional()
+    .describe("Keeps sessions from one start to the next, even when the gateway is killed"),
   user: text("the name of a user", 'one such as "napt"', /^[a-z_][a-z0-9_.-]{0,31}$/i, () => true)
     .optional()
     .describe("Whom `napt gateway` goes on as once all is open; the sockets become that user's"),
@@ -130,6 +142,8 @@ export interface ResolvedGatewayConfig {
   readonly dns: readonly string[] | null;
   /** The path of the control socket. */
   readonly control: string;
+  /** Where sessions are kept; null: nowhere. */
+  readonly sessions: SavedSessionsConfig | null;
   /** Whom the process goes on as; null: as it is. */
   readonly user: string | null;
 }
@@ -206,6 +220,7 @@ export function parseGatewayConfig(
         dhcp: own ? { ...leased, dns: [networks.inside.address] } : leased,
         dns: dns?.servers ?? null,
         control: data.control,
+        sessions: data.sessions ?? null,
         user: data.user ?? null,
       };
     }

@@ -25,6 +25,7 @@ import { SharedAddress } from "./host/share.js";
 import type { WaitingFrame } from "./neighbours.js";
 import { type Network, publicAddresses } from "./networks.js";
 import { Allowance, HOST_UNREACHABLE, icmpError, withSource } from "./refusal.js";
+import { SavedSessions } from "./saved-sessions.js";
 import { serve } from "./services.js";
 import { nativeNetwork, Side } from "./side.js";
 import type { GatewayStats } from "./stats.js";
@@ -85,6 +86,7 @@ export class Gateway extends EventEmitter {
   #shared: SharedAddress | null = null;
   #dhcp: DhcpServer | null = null;
   #dns: DnsForwarder | null = null;
+  #saved: SavedSessions | null = null;
   readonly #allowance = new Allowance();
   /** Forwards that are not the config's. */
   #added: readonly Forward[] = [];
@@ -136,11 +138,13 @@ export class Gateway extends EventEmitter {
       this.#apply();
       this.#dhcp = this.#dhcpServer();
       this.#dns = this.#dnsForwarder();
+      this.#restore();
     } catch (error) {
       this.stop();
       throw error;
     }
     own.start();
+    this.#saved?.start();
     this.#started = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK);
   }
@@ -153,6 +157,8 @@ export class Gateway extends EventEmitter {
     this.#dns = null;
     this.#native?.stop();
     this.#native = null;
+    this.#saved?.close();
+    this.#saved = null;
     this.#shared?.close();
     this.#shared = null;
     this.#sides = null;
@@ -267,6 +273,16 @@ export class Gateway extends EventEmitter {
   #dnsForwarder(): DnsForwarder | null {
     const { dns } = this.#config;
     return dns === null ? null : new DnsForwarder(dns);
+  }
+
+  #restore(): void {
+    const { sessions } = this.#config;
+    if (sessions === null) return;
+    const saved = new SavedSessions(this.nat, sessions, (text) => this.#warn(text));
+    const restored = this.nat.conntrack.size === 0 ? saved.restore() : null;
+    if (restored !== null) this.emit("restored", restored);
+    // From here on what was not brought back is overwritten.
+    this.#saved = saved;
   }
 
   #dhcpServer(): DhcpServer | null {

@@ -1,5 +1,4 @@
 // Who has which address: a pool of addresses, leases on them, and the file that keeps them.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { formatIpv4, parseIpv4 } from "../../config/cidr.js";
 
 /** Seconds since 1970: leases outlive the process. */
@@ -152,27 +151,4 @@ export function leasesFromJson(text: string): Lease[] {
     }
     return { client, address: number, mac, hostName: String(hostName ?? ""), ends, offered: false };
   });
-}
-
-/** The text of a file, or null when there is none. */
-export function readIfThere(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
-}
-
-/** Writes a file whole or not at all, even if the machine stops meanwhile. */
-export function writeWhole(path: string, text: string): void {
-  const beside = `${path}.new`;
-  const file = openSync(beside, "w", 0o600);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(beside, path);
 }

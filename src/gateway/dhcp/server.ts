@@ -1,7 +1,8 @@
 // A DHCP server for one network (RFC 2131): what it answers to whom. The only one there, so it says no where it must.
 import { formatMac } from "../ethernet.js";
+import { readIfThere, writeWhole } from "../files.js";
 import type { ResolvedDhcp } from "./config.js";
-import { Leases, leasesFromJson, leasesToJson, readIfThere, writeWhole } from "./leases.js";
+import { Leases, leasesFromJson, leasesToJson } from "./leases.js";
 import {
   addresses,
   type DhcpRequest,
@@ -211,7 +212,7 @@ export class DhcpServer {
   #write(): void {
     this.#writing = undefined;
     try {
-      writeWhole(this.#options.file!, leasesToJson(this.leases));
+      writeWhole(this.#options.file!, [leasesToJson(this.leases)]);
     } catch (error) {
       this.#hooks.warn(`DHCP: leases can't be written to ${this.#options.file}: ${(error as Error).message}`);
     }
@@ -222,7 +223,7 @@ export class DhcpServer {
     if (file === null) return;
     try {
       const text = readIfThere(file);
-      for (const lease of text === null ? [] : leasesFromJson(text)) this.leases.give(lease);
+      for (const lease of text === null ? [] : leasesFromJson(text.toString())) this.leases.give(lease);
     } catch (error) {
       this.#hooks.warn(`DHCP: ${file} is not read: ${(error as Error).message}; beginning without leases`);
     }
