@@ -1,6 +1,7 @@
 // Runs the test files: all of test/, or those whose path contains one of the arguments.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,5 +16,9 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);
   process.exit(2);
 }
-const { status } = spawnSync(process.execPath, ["--import", "tsx", "--test", ...files], { stdio: "inherit" });
+// Two at a time at least: much of a live test is waiting.
+const concurrency = `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`;
+const { status } = spawnSync(process.execPath, ["--import", "tsx", "--test", concurrency, ...files], {
+  stdio: "inherit",
+});
 process.exit(status ?? 1);

@@ -215,7 +215,17 @@ export class Lab {
 
   /** The command line that runs napt from its sources. */
   command(...args: string[]): [string, ...string[]] {
-    return [process.execPath, "--import", "tsx", join(ROOT, "src/cli/main.ts"), ...args];
+    // An addon with sanitizers needs their runtime first; the other programs of a lab do not (test/sanitized.mjs).
+    const { NAPT_PRELOAD: preload = "" } = process.env;
+    return [
+      "env",
+      `LD_PRELOAD=${preload}`,
+      process.execPath,
+      "--import",
+      "tsx",
+      join(ROOT, "src/cli/main.ts"),
+      ...args,
+    ];
   }
 
   /** Ends a program with a signal; its exit status. */
