@@ -323,6 +323,34 @@ TEST_CASE("snapshot: who is there already stays, with its flow and its port") {
   CHECK(delivered(*next, kRemote, outside, kStart) == kNeighbour);
 }
 
+TEST_CASE("snapshot: a shared endpoint is one host's for each remote, whichever its other is") {
+  Config c = config();
+  setAll(c.policies[0].mapping, Behaviour::AddressDependent);
+  c.policies[0].overloading = true;
+  c.policies[0].pooling = Pooling::Arbitrary;
+  c.outside = {{kPublic, 5000, 5000}, {kPublic2, 5000, 5000}};
+  auto nat = make(c);
+  REQUIRE(mapped(*nat, kInside, kRemote, kStart).port == 5000);
+  Bytes records;
+  const auto add = [&](End inside, uint16_t remotePort, uint32_t publicAddress) {
+    Bytes one = saved(*nat, kStart);
+    recordAt(one).inside = inside.address;
+    recordAt(one).remotePort = swap16(remotePort);
+    recordAt(one).publicAddress = publicAddress;
+    records.insert(records.end(), one.begin(), one.end());
+  };
+  add(kInside, 1, kPublic);
+  add(kNeighbour, 1, kPublic2);
+  add(kInside, 2, kPublic2);  // where the neighbour has this remote
+  add(kInside, 3, kPublic);
+  auto next = make(c);
+  const Restored sum = restore(*next, records);
+  CHECK(sum.sessions == 3);
+  CHECK(sum.refused == 1);
+  CHECK(delivered(*next, {kRemote.address, 1}, {kPublic2, 5000}, kStart) == kNeighbour);
+  CHECK(delivered(*next, {kRemote.address, 3}, {kPublic, 5000}, kStart) == kInside);
+}
+
 TEST_CASE("snapshot: records that packets can't have made are refused") {
   Config c = config();
   c.protocols.add(kEsp);
