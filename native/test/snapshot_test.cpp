@@ -253,6 +253,26 @@ TEST_CASE("snapshot: an explicit mapping comes back with whom it lets in") {
   CHECK(delivered(*next, kRemote, outside, kStart).port == 0);
 }
 
+TEST_CASE("snapshot: a binding is explicit with all of its sessions, or with none") {
+  const Config c = config();
+  auto nat = make(c);
+  const End outside = mapped(*nat, kInside, kRemote, kStart);
+  const Bytes before = saved(*nat, kStart);
+  REQUIRE(nat->map({kUdp, kInside.address, swap16(kInside.port), 100 * kSecond}, kStart).reason ==
+          Reason::None);
+  REQUIRE(mapped(*nat, kInside, kOther, kStart) == outside);
+  const Bytes after = saved(*nat, kStart);
+  REQUIRE(after.size() == 3 * sizeof(SessionRecord));
+  // A snapshot whose first piece was taken before the host asked, and the second one thereafter.
+  Bytes records = before;
+  records.insert(records.end(), after.begin() + sizeof(SessionRecord), after.end());
+  auto next = make(c);
+  const Restored sum = restore(*next, records);
+  CHECK(sum.sessions == 1);
+  CHECK(sum.refused == 2);
+  CHECK(restore(*make(c), after).sessions == 3);
+}
+
 TEST_CASE("snapshot: what the config does not allow stays away") {
   Config c = config();
   auto nat = make(c);

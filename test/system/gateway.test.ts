@@ -134,6 +134,8 @@ test("a smaller MTU outside: TCP begins with segments that fit", {
   equal(await lab.exec("in", "sh", "-c", upload), `${PUBLIC} 3000000`);
   // Nobody had to be told: not the inside host of its own segments, nor, by its SYN, the other end.
   doesNotMatch(await lab.exec("in", "ip", "route", "get", OUTSIDE_HOST), /mtu/);
+  const until = Date.now() + 10_000;
+  while (!syns.output().includes("Flags [S],") && Date.now() < until) await sleep(20);
   match(syns.output(), /Flags \[S\],.*mss 1360,/);
 });
 
