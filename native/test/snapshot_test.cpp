@@ -463,6 +463,26 @@ TEST_CASE("snapshot: edits that overlap are no stream's") {
   CHECK_FALSE(shift.isSound());
 }
 
+TEST_CASE("snapshot: a control connection with edits that make no sense is not watched any more") {
+  Config c = config();
+  c.ftp = true;
+  auto nat = make(c);
+  const End server{kRemote.address, 21};
+  connect(*nat, kStart, kInside, server);
+  const auto isWatched = [&](const Bytes& records) {
+    auto next = make(c);
+    REQUIRE(restore(*next, records).sessions == 1);
+    return (next->sessions()[0].flags & kWatched) != 0;
+  };
+  Bytes records = saved(*nat, kStart);
+  REQUIRE(records.size() == kLargestRecord);
+  CHECK(isWatched(records));
+  auto watch = load<WatchRecord>(&records[sizeof(SessionRecord)]);
+  watch.shift[kIn].add({1001, 0, 5, {}});
+  store(&records[sizeof(SessionRecord)], watch);
+  CHECK_FALSE(isWatched(records));
+}
+
 TEST_CASE("snapshot: cut anywhere, what is whole comes back and nothing else is read") {
   Config c = config();
   c.ftp = true;
