@@ -113,6 +113,10 @@ void tcp(Bytes& to, const Flow& flow, const Step& step) {
   put32(to, 0);
   if (scaled) {
     to.insert(to.end(), {1, 3, 3, static_cast<uint8_t>((step.window >> 4 & 3) * 5)});
+  } else if (options != 0 && (step.flags & kSyn) != 0) {
+    // Two segment sizes at odd places, around an option that may be of any length.
+    to.insert(to.end(), {1, 2, 4, step.where, step.value, 3, static_cast<uint8_t>(3 + step.extra),
+                         5, 2, 4, step.extra, step.where});
   } else if (options != 0) {
     to.insert(to.end(), {8, 10, step.where, step.value, 0, 0, 0, 0, 0, 0, step.extra, step.where});
   }

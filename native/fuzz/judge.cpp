@@ -85,6 +85,30 @@ class Changes {
             {m.at(), {m.here(), n.here()}, {from, to}, all && m.end == m.ip + m.total}, what);
   }
 
+  /// A SYN's segment sizes are at most `most`, as far as its list of options goes.
+  void segmentSizes(const Message& m, uint32_t most) {
+    const size_t at = m.at();
+    if (m.protocol != kTcp || m.here() < kTcpHeader || (before_[at + kTcpFlags] & kSyn) == 0)
+      return;
+    const size_t length = (before_[at + 12] >> 4) * 4u;
+    const bool fragmented = (fragmentOf(before_) & 0x3fff) != 0;
+    if (length > m.total - m.header && !fragmented) return;
+    const size_t end = at + std::min(length, m.here());
+    for (size_t next = at + kTcpHeader; next < end && before_[next] != 0;) {
+      if (before_[next] == 1) {
+        next++;
+        continue;
+      }
+      if (next + 1 == end || before_[next + 1] < 2 || next + before_[next + 1] > end) return;
+      if (before_[next] == 2 && before_[next + 1] == 4) {
+        const uint32_t was = load16be(&before_[next + 2]);
+        require(load16be(&after_[next + 2]) == std::min(was, most), "a segment size");
+        allow(next + 2, 2);
+      }
+      next += before_[next + 1];
+    }
+  }
+
  private:
   const Bytes& before_;
   const Bytes& after_;
@@ -239,6 +263,9 @@ void Judge::rewritten(const Packet& before, const Bytes& after, Direction direct
   if ((fragmentOf(was) & 0x1fff) != 0) return changes.done();
   if (m.protocol != kIcmp || !isIcmpError(was[m.at()])) {
     changes.transport(m, n, "the transport's checksum");
+    const auto known = [](uint32_t mtu) { return mtu == 0 ? ~0u : mtu; };
+    const uint32_t mtu = std::min(known(config_.insideMtu), known(config_.outsideMtu));
+    if (config_.clampMss && mtu != ~0u) changes.segmentSizes(m, mtu - 40);
     return changes.done();
   }
   changes.allow(m.at() + kIcmpChecksum, 2);

@@ -7,8 +7,8 @@ namespace napt {
 namespace {
 
 constexpr uint32_t kNone = SessionTable::kNone;
-// One call is no pause: so many slots, or records, take less than a millisecond or two.
-constexpr uint32_t kAtOnce = 8192;
+// One call is no pause: so many slots to save, or records to restore, take a millisecond at most.
+constexpr uint32_t kSavedAtOnce = 8192, kRestoredAtOnce = 1024;
 constexpr uint32_t kCreatedShift = 27;            // SessionLinks::created
 constexpr uint64_t kLongest = uint64_t{1} << 57;  // ns: what has passed beyond that, has not
 
@@ -134,7 +134,7 @@ SnapshotPiece Translator::save(uint32_t from, uint64_t at, uint8_t* out, size_t 
   if (at > now_) now_ = at;
   SnapshotPiece piece{from, 0};
   for (uint32_t seen = 0; piece.next < sessions_.used(); piece.next++, seen++) {
-    if (seen == kAtOnce || piece.bytes + kLargestRecord > room) return piece;
+    if (seen == kSavedAtOnce || piece.bytes + kLargestRecord > room) return piece;
     if (!isLive(piece.next)) continue;
     const Session& s = sessions_[piece.next];
     const auto put = [&](const auto& record) {
@@ -153,8 +153,13 @@ Restored Translator::restore(const uint8_t* records, size_t length, bool first,
   if (when.now > now_) now_ = when.now;
   if (sessions_.size() == 0) sessions_.timers.start(now_);
   Restored out;
-  for (uint32_t read = 0; read < kAtOnce && length - out.bytes >= sizeof(SessionRecord); read++) {
+  for (uint32_t read = 0; read < kRestoredAtOnce && length - out.bytes >= sizeof(SessionRecord);
+       read++) {
     const auto record = load<SessionRecord>(records + out.bytes);
+    constexpr size_t kAhead = 8 * sizeof record;
+    if (length - out.bytes >= kAhead + sizeof record) {
+      approach(load<SessionRecord>(records + out.bytes + kAhead));
+    }
     const bool isWatched = (record.flags & kWatched) != 0;
     const size_t size = sizeof record + (isWatched ? sizeof(WatchRecord) : 0);
     if (length - out.bytes < size) break;
@@ -169,6 +174,16 @@ Restored Translator::restore(const uint8_t* records, size_t length, bool first,
     out.bytes += size;
   }
   return out;
+}
+
+/// Prefetches what restoring a record will touch. A hint: it need not be one.
+void Translator::approach(const SessionRecord& r) {
+  const Key key = Key::of(r.inside, r.remote, r.insidePort, r.remotePort, r.protocol);
+  prefetch(sessions_.bucket(sessions_.hash(key)));
+  bindings_.prefetch(key);
+  const uint32_t space = portSpace(r.protocol), address = addresses_.find(r.publicAddress);
+  if (space == kNoPortSpace || address == PublicAddresses::kNone) return;
+  prefetch(bindings_.entry(space, address, swap16(r.publicPort)));
 }
 
 /// Makes the session of a record; kNone if it has no place here, or is over (`expired`).

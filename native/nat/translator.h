@@ -200,6 +200,7 @@ class Translator {
   }
 
   // snapshot.cpp
+  void approach(const SessionRecord& record);
   uint32_t restoreSession(const SessionRecord& record, uint64_t passed, bool& expired);
   bool hasPlace(const Session& s);
   void restoreWatch(uint32_t slot, const WatchRecord& record);

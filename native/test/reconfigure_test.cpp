@@ -71,6 +71,19 @@ TEST_CASE("reconfigure: what is not legal any more ends") {
     CHECK(has(*next, kInside));
     CHECK_FALSE(has(*next, kInside, kOther));
   }
+  SUBCASE("the remote is exempt, but has come in by itself") {
+    setAll(c.policies[0].filtering, Behaviour::EndpointIndependent);
+    c.policies[0].inboundRefresh = true;
+    nat = reconfigured(*nat, c);
+    const End outside = mapped(*nat, kInside);
+    const End visitor{ip(198, 51, 100, 9), 53};
+    REQUIRE(delivered(*nat, visitor, outside) == kInside);
+    REQUIRE(has(*nat, kInside, visitor));
+    c.exemptions = {{0xc6336408, 0xfffffffe, kUdp, 53, 53}};  // .8 and .9
+    auto next = reconfigured(*nat, c);
+    CHECK_FALSE(has(*next, kInside, kOther));
+    CHECK(has(*next, kInside, visitor));
+  }
   SUBCASE("its public address is gone") {
     c.outside[0].address = kPublic2;
     CHECK(reconfigured(*nat, c)->stats.sessionsActive == 0);

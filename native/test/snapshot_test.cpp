@@ -253,6 +253,26 @@ TEST_CASE("snapshot: an explicit mapping comes back with whom it lets in") {
   CHECK(delivered(*next, kRemote, outside, kStart).port == 0);
 }
 
+TEST_CASE("snapshot: a binding is explicit with all of its sessions, or with none") {
+  const Config c = config();
+  auto nat = make(c);
+  const End outside = mapped(*nat, kInside, kRemote, kStart);
+  const Bytes before = saved(*nat, kStart);
+  REQUIRE(nat->map({kUdp, kInside.address, swap16(kInside.port), 100 * kSecond}, kStart).reason ==
+          Reason::None);
+  REQUIRE(mapped(*nat, kInside, kOther, kStart) == outside);
+  const Bytes after = saved(*nat, kStart);
+  REQUIRE(after.size() == 3 * sizeof(SessionRecord));
+  // A snapshot whose first piece was taken before the host asked, and the second one thereafter.
+  Bytes records = before;
+  records.insert(records.end(), after.begin() + sizeof(SessionRecord), after.end());
+  auto next = make(c);
+  const Restored sum = restore(*next, records);
+  CHECK(sum.sessions == 1);
+  CHECK(sum.refused == 2);
+  CHECK(restore(*make(c), after).sessions == 3);
+}
+
 TEST_CASE("snapshot: what the config does not allow stays away") {
   Config c = config();
   auto nat = make(c);
@@ -321,6 +341,34 @@ TEST_CASE("snapshot: who is there already stays, with its flow and its port") {
   REQUIRE(mapped(*next, kNeighbour, kRemote, kStart) == outside);
   CHECK(restore(*next, records).refused == 1);  // the port is the neighbour's
   CHECK(delivered(*next, kRemote, outside, kStart) == kNeighbour);
+}
+
+TEST_CASE("snapshot: a shared endpoint is one host's for each remote, whichever its other is") {
+  Config c = config();
+  setAll(c.policies[0].mapping, Behaviour::AddressDependent);
+  c.policies[0].overloading = true;
+  c.policies[0].pooling = Pooling::Arbitrary;
+  c.outside = {{kPublic, 5000, 5000}, {kPublic2, 5000, 5000}};
+  auto nat = make(c);
+  REQUIRE(mapped(*nat, kInside, kRemote, kStart).port == 5000);
+  Bytes records;
+  const auto add = [&](End inside, uint16_t remotePort, uint32_t publicAddress) {
+    Bytes one = saved(*nat, kStart);
+    recordAt(one).inside = inside.address;
+    recordAt(one).remotePort = swap16(remotePort);
+    recordAt(one).publicAddress = publicAddress;
+    records.insert(records.end(), one.begin(), one.end());
+  };
+  add(kInside, 1, kPublic);
+  add(kNeighbour, 1, kPublic2);
+  add(kInside, 2, kPublic2);  // where the neighbour has this remote
+  add(kInside, 3, kPublic);
+  auto next = make(c);
+  const Restored sum = restore(*next, records);
+  CHECK(sum.sessions == 3);
+  CHECK(sum.refused == 1);
+  CHECK(delivered(*next, {kRemote.address, 1}, {kPublic2, 5000}, kStart) == kNeighbour);
+  CHECK(delivered(*next, {kRemote.address, 3}, {kPublic, 5000}, kStart) == kInside);
 }
 
 TEST_CASE("snapshot: records that packets can't have made are refused") {
@@ -413,6 +461,26 @@ TEST_CASE("snapshot: edits that overlap are no stream's") {
   const uint32_t tooMany = SequenceShift::kEdits + 1;
   std::memcpy(reinterpret_cast<uint8_t*>(&shift) + 8, &tooMany, 4);
   CHECK_FALSE(shift.isSound());
+}
+
+TEST_CASE("snapshot: a control connection with edits that make no sense is not watched any more") {
+  Config c = config();
+  c.ftp = true;
+  auto nat = make(c);
+  const End server{kRemote.address, 21};
+  connect(*nat, kStart, kInside, server);
+  const auto isWatched = [&](const Bytes& records) {
+    auto next = make(c);
+    REQUIRE(restore(*next, records).sessions == 1);
+    return (next->sessions()[0].flags & kWatched) != 0;
+  };
+  Bytes records = saved(*nat, kStart);
+  REQUIRE(records.size() == kLargestRecord);
+  CHECK(isWatched(records));
+  auto watch = load<WatchRecord>(&records[sizeof(SessionRecord)]);
+  watch.shift[kIn].add({1001, 0, 5, {}});
+  store(&records[sizeof(SessionRecord)], watch);
+  CHECK_FALSE(isWatched(records));
 }
 
 TEST_CASE("snapshot: cut anywhere, what is whole comes back and nothing else is read") {

@@ -1,5 +1,5 @@
 // `napt gateway` between network namespaces: real kernels on both sides, real programs on them.
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match, ok, rejects } from "node:assert/strict";
 import { statSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -90,6 +90,31 @@ test("a smaller MTU outside is found by senders inside", { skip: skip || whyNoLa
     seen.filter((line) => line.includes(" > ")),
     [],
   );
+});
+
+test("a smaller MTU outside: TCP begins with segments that fit", {
+  skip: skip || whyNoLab("ethtool"),
+}, async () => {
+  await using lab = await Lab.create({ outsideMtu: 1400 });
+  await lab.exec("out", "ip", "link", "set", "out0", "mtu", "1500");
+  await lab.gateway();
+  await lab.script("out", WHO);
+  const syns = await lab.start(
+    "out",
+    /listening on/,
+    "tcpdump",
+    "-l",
+    "-n",
+    "-i",
+    "out0",
+    "tcp[tcpflags] & tcp-syn != 0",
+  );
+  const upload = `head -c 3000000 /dev/zero | curl -sS --data-binary @/dev/stdin http://${OUTSIDE_HOST}:8000/`;
+  equal(await lab.exec("in", "sh", "-c", upload), `${PUBLIC} 3000000`);
+  // Nobody had to be told: not the inside host of its own segments, nor, by its SYN, the other end.
+  doesNotMatch(await lab.exec("in", "ip", "route", "get", OUTSIDE_HOST), /mtu/);
+  await until("the SYN is seen", () => syns.output().includes("Flags [S],"));
+  match(syns.output(), /Flags \[S\],.*mss 1360,/);
 });
 
 test("traceroute sees the gateway by its inside address", { skip }, async () => {
