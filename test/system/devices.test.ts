@@ -48,7 +48,11 @@ test("the outside may be a TUN device, which the system routes", { skip }, async
 
 test("the inside may be a TUN device, with this system's programs behind it", { skip }, async () => {
   await using lab = await Lab.create();
-  await lab.gateway({ inside: ["10.9.0.0/24"] }, { inside: { tun: "napt0", address: "10.9.0.1/24" } });
+  await lab.exec("gw", "ip", "route", "add", "10.9.1.0/24", "dev", "lo");
+  await lab.gateway(
+    { inside: ["10.9.0.0/24", "10.9.1.0/24"] },
+    { inside: { tun: "napt0", address: "10.9.0.1/24" } },
+  );
   await lab.script("out", WEB);
   await lab.exec("gw", "ip", "addr", "add", "10.9.0.2/32", "dev", "napt0");
   await lab.exec("gw", "ip", "route", "add", "default", "dev", "napt0");
@@ -57,6 +61,9 @@ test("the inside may be a TUN device, with this system's programs behind it", { 
     / 0% packet loss/,
   );
   match(await lab.exec("gw", "ping", "-c", "1", "10.9.0.1"), / 0% packet loss/);
+  match(await lab.exec("gw", "ip", "route", "show", "10.9.0.0/24"), /dev napt0/);
+  // What the system routes itself stays as it is.
+  match(await lab.exec("gw", "ip", "route", "show", "10.9.1.0/24"), /dev lo/);
   await passes(lab, "gw", "--interface", "10.9.0.2");
 });
 
