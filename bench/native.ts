@@ -1,4 +1,4 @@
-// The native programs beside the addon: the limit, and the core alone.
+// The native programs beside the addon: the limit, the core alone, and a sender of packets.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -7,10 +7,10 @@ const ROOT = join(__dirname, "..");
 const BUILD = join(ROOT, "build-bench");
 
 /** Builds them with CMake. @returns why not, or null */
-export function buildNative(): string | null {
+export function buildNative(targets = ["napt_limit", "napt_core_bench", "napt_empty"]): string | null {
   const steps = [
     ["-S", ROOT, "-B", BUILD, "-DNAPT_BENCH=ON", "-DCMAKE_BUILD_TYPE=Release"],
-    ["--build", BUILD, "--parallel", "--target", "napt_limit", "napt_core_bench", "napt_empty"],
+    ["--build", BUILD, "--parallel", "--target", ...targets],
   ];
   for (const step of steps) {
     const { status, stderr, stdout, error } = spawnSync("cmake", step, { encoding: "utf8" });
@@ -21,7 +21,9 @@ export function buildNative(): string | null {
 }
 
 /** Path of a program that `buildNative` makes. */
-export function nativePath(name: "napt_limit" | "napt_core_bench" | "napt_empty.node"): string {
+export function nativePath(
+  name: "napt_limit" | "napt_core_bench" | "napt_empty.node" | "napt_blast",
+): string {
   return join(BUILD, name);
 }
 

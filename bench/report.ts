@@ -9,11 +9,9 @@ import type { MemoryRow } from "./memory.js";
 import type { ShardedRow } from "./sharded.js";
 import { WORKS } from "./works.js";
 
-const DOCS = join(__dirname, "../docs");
-const BEGIN = "<!-- bench: begin -->";
-const END = "<!-- bench: end -->";
+export const DOCS = join(__dirname, "../docs");
 
-const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
+export const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
   [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
 
 const number = (value: number) => value.toLocaleString("en");
@@ -107,8 +105,7 @@ export function report(
 ): void {
   draw(rows);
   const parts = [
-    `Measured by \`npm run bench\` on ${cpus().length} cores of ${cpus()[0]?.model.trim()}, a shared virtual machine, ` +
-      `Node ${process.version}:`,
+    measuredBy("npm run bench"),
     table(HEAD, rows.map(cells)),
     'Shards on a core each, their packets steered beforehand. "By CPU time": the ratio if both had a core to themselves:',
     table(SHARD_HEAD, sharded.map(shardCells)),
@@ -133,12 +130,21 @@ export function report(
   place(join(DOCS, "../README.md"), summary(rows, memory, capture));
 }
 
+/** What and on which machine: the line above figures. */
+export function measuredBy(command: string): string {
+  return (
+    `Measured by \`${command}\` on ${cpus().length} cores of ${cpus()[0]?.model.trim()}, a shared virtual machine, ` +
+    `Node ${process.version}:`
+  );
+}
+
 /** Puts figures where a document has a place for them. */
-function place(path: string, figures: string): void {
+export function place(path: string, figures: string, name = "bench"): void {
   const text = readFileSync(path, "utf8");
-  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (before < 0 || after < before) throw new Error(`${path} has no place for figures: ${BEGIN} ... ${END}`);
-  writeFileSync(path, `${text.slice(0, before)}${BEGIN}\n${figures}\n${text.slice(after)}`);
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
+  const [before, after] = [text.indexOf(begin), text.indexOf(end)];
+  if (before < 0 || after < before) throw new Error(`${path} has no place for figures: ${begin} ... ${end}`);
+  writeFileSync(path, `${text.slice(0, before)}${begin}\n${figures}\n${text.slice(after)}`);
 }
 
 /** What the README says of it. */

@@ -3,27 +3,15 @@ import { doesNotMatch, equal, match } from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { Lab, OUTSIDE_HOST, whyNoLab } from "./lab.js";
+import { startNginx } from "./nginx.js";
 
 const skip = whyNoLab("nginx", "wrk", "curl", "sha256sum");
 
-/** nginx outside, for files at the lab's path. */
 async function webLab(): Promise<Lab> {
   const lab = await Lab.create();
   try {
     await lab.gateway();
-    const path = lab.path("");
-    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    writeFileSync(
-      lab.path("nginx.conf"),
-      `daemon off; master_process off; user root; pid ${path}/nginx.pid; error_log stderr notice;
-       events { worker_connections 1024; }
-       http {
-         access_log off; client_max_body_size 0;
-         ${temporary.map((what) => `${what}_temp_path ${path}/${what};`).join(" ")}
-         server { listen ${OUTSIDE_HOST}:80; root ${path}; location / { dav_methods PUT; } }
-       }`,
-    );
-    await lab.start("out", /getrlimit/, "nginx", "-e", "stderr", "-c", lab.path("nginx.conf"));
+    await startNginx(lab);
     return lab;
   } catch (error) {
     await lab.close();
