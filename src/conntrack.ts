@@ -32,6 +32,11 @@ export function protocolNumber(protocol: SessionProtocol): number {
   );
 }
 
+/** @internal The name of a protocol by its number. */
+export function protocolName(number: number): SessionProtocol {
+  return PROTOCOL_NAMES.get(number) ?? `ip-${number}`;
+}
+
 /** An address with a port; of an ICMP query with its identifier, of transports without ports 0. */
 export interface SessionEndpoint {
   readonly address: string;
@@ -97,7 +102,7 @@ function decode(row: Float64Array, at: number): Session {
   const field = (index: number) => row[at + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
   return {
-    protocol: PROTOCOL_NAMES.get(field(1)) ?? `ip-${field(1)}`,
+    protocol: protocolName(field(1)),
     inside: endpoint(2),
     public: endpoint(4),
     remote: endpoint(6),

@@ -135,6 +135,10 @@ export interface Engine {
   unmap(protocol: number, inside: number, insidePort: number): boolean;
   publicAddressOf(inside: number): number;
   readStats(counters: Float64Array): void;
+  /** Adds sessions from a slot on, some thousands: TCP's by phase, then all others by protocol; where to go on, or 0. */
+  countSessions(from: number, counts: Float64Array): number;
+  /** Rows of public address, ports, blocks, blocks in use, ports in use of TCP, UDP, ICMP, UDP-Lite, DCCP and GRE. */
+  readPorts(from: number, rows: Float64Array): [filled: number, next: number];
   /** Writes records of sessions from a slot on; `next` is 0 at the end. */
   save(from: number, now: number, room: Uint8Array): [bytes: number, next: number];
   /** Takes in records from the first on: those that are the first of their binding, or the others. */
@@ -218,6 +222,8 @@ interface Addon {
     headerBytes: number;
     descriptorBytes: number;
     sessionFields: number;
+    sessionKinds: number;
+    portFields: number;
     counters: number;
   };
 }
@@ -232,6 +238,8 @@ export const LAYOUT = {
   headerBytes: 64,
   descriptorBytes: 32,
   sessionFields: 18,
+  sessionKinds: 262,
+  portFields: 10,
   counters: 54,
 } as const;
 

@@ -22,8 +22,14 @@ export interface NatStats {
     /** How many pieces those became. */
     readonly pieces: number;
   };
-  /** Bytes handed in and out, captured lengths. */
-  readonly bytes: { readonly in: number; readonly out: number };
+  /** Bytes handed in and out, captured lengths; of those handed in, by direction. */
+  readonly bytes: {
+    readonly in: number;
+    readonly out: number;
+    readonly outbound: number;
+    readonly inbound: number;
+    readonly hairpin: number;
+  };
   /** Forwarded packets. */
   readonly protocols: {
     readonly tcp: number;
@@ -102,6 +108,8 @@ export function addWaiting(counters: Float64Array, bytes: number, isNew: boolean
 export function statsOf(counters: Float64Array): NatStats {
   const at = (index: number) => counters[index] ?? 0;
   const direction = (name: (typeof DIRECTIONS)[number]) => at(AT.directions + DIRECTIONS.indexOf(name));
+  const bytes = (name: (typeof DIRECTIONS)[number]) =>
+    at(AT.directions + DIRECTIONS.length + DIRECTIONS.indexOf(name));
   const drops: Partial<Record<DropReason, number>> = {};
   REASONS.forEach((reason, index) => {
     if (reason !== "none" && at(DROPS + index) > 0) drops[reason] = at(DROPS + index);
@@ -119,7 +127,13 @@ export function statsOf(counters: Float64Array): NatStats {
       fragmented: at(ORIGINATED + 1),
       pieces: at(ORIGINATED + 2),
     },
-    bytes: { in: at(AT.bytesIn), out: at(AT.bytesOut) },
+    bytes: {
+      in: at(AT.bytesIn),
+      out: at(AT.bytesOut),
+      outbound: bytes("outbound"),
+      inbound: bytes("inbound"),
+      hairpin: bytes("hairpin"),
+    },
     protocols: {
       tcp: at(AT.protocols),
       udp: at(AT.protocols + 1),

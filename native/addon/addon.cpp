@@ -27,6 +27,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   layout["headerBytes"] = static_cast<uint32_t>(sizeof(BatchHeader));
   layout["descriptorBytes"] = static_cast<uint32_t>(sizeof(Descriptor));
   layout["sessionFields"] = kSessionFields;
+  layout["sessionKinds"] = SessionCensus::kPhases + SessionCensus::kProtocols;
+  layout["portFields"] = kPortFields;
   layout["counters"] = static_cast<uint32_t>(sizeof(Stats) / 8);
   exports["layout"] = layout;
   return exports;

@@ -61,6 +61,8 @@ Napi::Function Engine::define(Napi::Env env) {
                       InstanceMethod<&Engine::inTurn<&Engine::findMapping>>("findMapping"),
                       InstanceMethod<&Engine::inTurn<&Engine::publicAddressOf>>("publicAddressOf"),
                       InstanceMethod<&Engine::inTurn<&Engine::readStats>>("readStats"),
+                      InstanceMethod<&Engine::inTurn<&Engine::countSessions>>("countSessions"),
+                      InstanceMethod<&Engine::inTurn<&Engine::readPorts>>("readPorts"),
                       InstanceMethod<&Engine::inTurn<&Engine::save>>("save"),
                       InstanceMethod<&Engine::inTurn<&Engine::restore>>("restore"),
                       InstanceMethod<&Engine::inTurn<&Engine::reconfigure>>("reconfigure"),
@@ -417,6 +419,44 @@ Napi::Value Engine::readStats(const Napi::CallbackInfo& info) {
     to[i] = static_cast<double>(from[i]);
   }
   return info.Env().Undefined();
+}
+
+/// countSessions(from, counts: Float64Array): where to go on; 0 at the end. Adds to the counts: TCP
+/// by phase, then all others by protocol.
+Napi::Value Engine::countSessions(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  SessionCensus census{};
+  const uint32_t next = nat_->countSessions(info[0].As<Napi::Number>().Uint32Value(), census);
+  auto counts = info[1].As<Napi::Float64Array>();
+  for (uint32_t i = 0; i < SessionCensus::kPhases; i++) counts[i] += census.byPhase[i];
+  for (uint32_t i = 0; i < SessionCensus::kProtocols; i++) {
+    counts[SessionCensus::kPhases + i] += census.byProtocol[i];
+  }
+  return Napi::Number::New(info.Env(), next);
+}
+
+/// readPorts(from, rows: Float64Array): [rows filled, where to go on; 0 at the end]. A row: public
+/// address, ports, blocks, blocks in use, ports in use of each protocol.
+Napi::Value Engine::readPorts(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  uint32_t address = info[0].As<Napi::Number>().Uint32Value();
+  auto rows = info[1].As<Napi::Float64Array>();
+  const size_t room = rows.ElementLength() / kPortFields;
+  size_t filled = 0;
+  for (; address < nat_->poolSize() && filled < room; address++) {
+    const PortUse use = nat_->portUse(address);
+    double* row = rows.Data() + kPortFields * filled++;
+    row[0] = swap32(use.address);
+    row[1] = use.ports;
+    row[2] = use.blocks;
+    row[3] = use.blocksUsed;
+    std::copy(use.used, use.used + kPortSpaces, row + 4);
+  }
+  Napi::Array result = Napi::Array::New(env, 2);
+  result[0u] = static_cast<double>(filled);
+  result[1u] = address < nat_->poolSize() ? address : 0;
+  return result;
 }
 
 /// save(from, nowMs, room: Uint8Array): [bytes written, where to go on; 0 at the end]

@@ -71,6 +71,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value findMapping(const Napi::CallbackInfo& info);
   Napi::Value publicAddressOf(const Napi::CallbackInfo& info);
   Napi::Value readStats(const Napi::CallbackInfo& info);
+  Napi::Value countSessions(const Napi::CallbackInfo& info);
+  Napi::Value readPorts(const Napi::CallbackInfo& info);
   Napi::Value save(const Napi::CallbackInfo& info);
   Napi::Value restore(const Napi::CallbackInfo& info);
   Napi::Value reconfigure(const Napi::CallbackInfo& info);
@@ -96,5 +98,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
 /// Numbers in a row of `read`.
 constexpr uint32_t kSessionFields = 18;
+/// Numbers in a row of `readPorts`.
+constexpr uint32_t kPortFields = 4 + kPortSpaces;
 
 }  // namespace napt

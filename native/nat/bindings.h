@@ -14,6 +14,7 @@
 // Forwards and 1:1 mappings are bindings by configuration: permanent, without a list.
 #pragma once
 
+#include "nat/census.h"
 #include "nat/permits.h"
 #include "nat/port_blocks.h"
 #include "nat/session_table.h"
@@ -163,6 +164,8 @@ class Bindings {
   const PortBlock& block(uint32_t link) { return blocks_[link - 1]; }
   bool givesBlocks() const { return blocks_.enabled(); }
   BlockLog& blockLog() { return blocks_.log; }
+  /// What is in use of an address of the pool.
+  PortUse portUse(uint32_t address) const;
   void adoptResting(Bindings& old);
 
   Hosts hosts;

@@ -39,6 +39,10 @@ class PortBlocks {
     wake();
     return blocksOf(address) - taken_[address];
   }
+  /// Blocks of an address that there are to give, and how many of them are given or at rest; those
+  /// that have rested long enough but were not asked for since still rest.
+  uint32_t total(uint32_t address) const { return blocksOf(address); }
+  uint32_t taken(uint32_t address) const { return size_ == 0 ? 0 : taken_[address]; }
   /// Gives a new host its fixed block, if it has one; the public address of it.
   std::optional<uint16_t> begin(Hosts& hosts, uint32_t host);
 

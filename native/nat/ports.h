@@ -187,6 +187,17 @@ class PortPool {
   }
   bool isFree(uint32_t space, PublicEndpoint e) { return get(space, e.address).contains(e.port); }
 
+  /// How many ports of an address are neither free nor at rest; those that have rested long enough
+  /// but were not asked for since still rest.
+  uint32_t used(uint32_t space, uint32_t address) const {
+    const size_t number = numberOf(space, address);
+    const PortSet& set = sets_[number];
+    if (!set.filled) return 0;
+    const PublicAddress& range = addresses_[address];
+    const uint32_t all = uint32_t{range.high} + 1 - range.low;
+    return all - set.count() - (rests(space) ? resting_[number].count : 0);
+  }
+
   /// Whether any port within [low, high] is free.
   bool anyFree(uint32_t space, uint32_t address, uint32_t low, uint32_t high) {
     const PortSet& set = get(space, address);

@@ -93,6 +93,14 @@ class Translator {
   uint64_t now() const { return now_; }
   BlockLog& blockLog() { return bindings_.blockLog(); }
 
+  // What it holds, for monitoring (census.h).
+
+  /// Counts sessions from a slot on, some thousands at most; the slot to go on with, 0 at the end.
+  uint32_t countSessions(uint32_t from, SessionCensus& census) const;
+  /// Public addresses that ports are handed out of, and what is in use of one of them.
+  uint32_t poolSize() const { return addresses_.pool(); }
+  PortUse portUse(uint32_t address) const { return bindings_.portUse(address); }
+
   // Snapshots (snapshot.h).
 
   /// Writes records of live sessions from a slot on, as of the time `at` (ns). Some thousands at

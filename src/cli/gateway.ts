@@ -1,11 +1,14 @@
 // `napt gateway`: a live NAT between two interfaces, in the foreground.
 import type { Command } from "commander";
+import { collectDefaultMetrics } from "prom-client";
 import type { ConfigSource } from "../config/document.js";
 import { loadConfigFile } from "../config/load.js";
 import type { Restored } from "../conntrack.js";
-import type { GatewayConfig } from "../gateway/config.js";
+import { type GatewayConfig, parseGatewayConfig } from "../gateway/config.js";
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
+import { HttpServer } from "../gateway/http.js";
+import { metricsOf } from "../metrics/metrics.js";
 import { become } from "./privileges.js";
 import { StatusLine } from "./status-line.js";
 
@@ -54,16 +57,31 @@ Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or
 async function runGateway({ config }: GatewayOptions): Promise<void> {
   const tell = (text: string) => process.stderr.write(`napt: ${text}\n`);
   const gateway = new Gateway(...read(config));
-  const reload = () => {
-    gateway.reconfigure(...read(config));
+  const metrics = metricsOf(gateway);
+  collectDefaultMetrics({ register: metrics });
+  const http = new HttpServer(gateway, metrics);
+  const putInForce = async () => {
+    const [value, source] = read(config);
+    const next = parseGatewayConfig(value, source);
+    const before = gateway.config.http;
+    await http.listen(next.http);
+    try {
+      gateway.reconfigure(value, source);
+    } catch (error) {
+      await http.listen(before);
+      throw error;
+    }
     tell(`${config} is in force`);
   };
+  // One after the other, whoever asks for it.
+  let last: Promise<unknown> = Promise.resolve();
+  const reload = () => {
+    const reloading = last.then(putInForce);
+    last = reloading.catch(() => {});
+    return reloading;
+  };
   const hangup = () => {
-    try {
-      reload();
-    } catch (error) {
-      tell(`${(error as Error).message}; the config before stays in force`);
-    }
+    reload().catch((error: Error) => tell(`${error.message}; the config before stays in force`));
   };
   // From the beginning, so that nothing is left where it is ended while it starts.
   const ended = new Promise<void>((resolve) => {
@@ -80,7 +98,8 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
       tell(`${restored} sessions restored, ${expired} expired meanwhile, ${refused} refused`),
     );
     gateway.on("address", (address: string) => tell(`the host's address is ${address} now`));
-    control = await ControlServer.open(gateway, gateway.config.control, { reload });
+    control = await ControlServer.open(gateway, gateway.config.control, { reload, metrics });
+    await http.listen(gateway.config.http);
     await gateway.start();
     process.on("SIGHUP", hangup);
     const { inside, outside, user, control: socket } = gateway.config;
@@ -92,6 +111,8 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
   } finally {
     process.off("SIGHUP", hangup);
     await control?.close();
+    await last;
+    await http.close();
     gateway.close();
   }
 }

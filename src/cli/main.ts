@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 // The `napt` command: its subcommands, and how every one of them ends.
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { NatError } from "../errors.js";
+import { packageVersion } from "../version.js";
 import { registerConfig } from "./config.js";
 import { registerControl } from "./control.js";
 import { registerDemo } from "./demo.js";
@@ -79,11 +78,6 @@ function exitStatus(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_USE;
   const wrongUse = error instanceof NatError && ["NAT_ERR_CONFIG", "NAT_ERR_ARGUMENT"].includes(error.code);
   return wrongUse ? WRONG_USE : TROUBLE;
-}
-
-function packageVersion(): string {
-  const file = join(__dirname, "../../package.json");
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 if (require.main === module) void main();

@@ -5,7 +5,7 @@ import { CIDR_PATTERN, formatIpv4, IPV4_PATTERN, networkOf, parseIpv4 } from "..
 import type { ConfigSource } from "../config/document.js";
 import { type PortRange, parsePorts } from "../config/endpoint.js";
 import { faultsOf } from "../config/faults.js";
-import { list, secondsBetween, section, text } from "../config/fields.js";
+import { count, list, secondsBetween, section, text } from "../config/fields.js";
 import type { JsonSchema } from "../config/json-schema.js";
 import { issuesOf, originOf, parseConfig } from "../config/load.js";
 import { isObject } from "../config/merge.js";
@@ -13,11 +13,15 @@ import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { ConfigError, type ConfigIssue, NatError } from "../errors.js";
 import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
 import { hostNetwork } from "./host/network.js";
+import type { HttpConfig } from "./http.js";
 import { type Network, networkClashes, networkOfSide, PORT_KINDS, sideClashes } from "./networks.js";
 import type { SavedSessionsConfig } from "./saved-sessions.js";
 
 /** Where a gateway is asked unless its config says otherwise. */
 export const DEFAULT_CONTROL = "/run/napt.sock";
+
+/** Where a gateway serves its metrics unless its config says otherwise: for this system alone. */
+const DEFAULT_HTTP: HttpConfig = { address: "127.0.0.1", port: 9469 };
 
 /** Ports that Linux gives no connection of its own unless told to. */
 const HOST_PORTS = "61000-65535";
@@ -103,7 +107,17 @@ const gatewaySchema = section({
   ),
   control: socketPath()
     .default(DEFAULT_CONTROL)
-    .describe("The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask"),
+    .describe(
+      "The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask; GET /metrics is answered there, too",
+    ),
+  http: section({
+    address: ipv4()
+      .default(DEFAULT_HTTP.address)
+      .describe('Where to listen; "0.0.0.0" on all of this system\'s addresses, for whoever reaches them'),
+    port: count(1, 65535).default(DEFAULT_HTTP.port).describe("The TCP port to listen on"),
+  })
+    .optional()
+    .describe("Serves /metrics for Prometheus, /healthz and /readyz; without it nothing listens"),
   sessions: section({
     file: text(
       "the path of a file",
@@ -142,6 +156,8 @@ export interface ResolvedGatewayConfig {
   readonly dns: readonly string[] | null;
   /** The path of the control socket. */
   readonly control: string;
+  /** Where metrics are served; null: nowhere. */
+  readonly http: HttpConfig | null;
   /** Where sessions are kept; null: nowhere. */
   readonly sessions: SavedSessionsConfig | null;
   /** Whom the process goes on as; null: as it is. */
@@ -220,6 +236,7 @@ export function parseGatewayConfig(
         dhcp: own ? { ...leased, dns: [networks.inside.address] } : leased,
         dns: dns?.servers ?? null,
         control: data.control,
+        http: data.http ?? null,
         sessions: data.sessions ?? null,
         user: data.user ?? null,
       };

@@ -6,8 +6,10 @@ import { connect } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setImmediate as turn } from "node:timers/promises";
+import type { Registry } from "prom-client";
 import type { Session } from "../conntrack.js";
 import { NatError } from "../errors.js";
+import { metricsOf } from "../metrics/metrics.js";
 import type { Gateway } from "./gateway.js";
 import { sessionFilter } from "./session-filter.js";
 
@@ -19,7 +21,9 @@ const AT_A_TIME = 4096;
 /** What the control socket can't do by the gateway alone. */
 export interface ControlOptions {
   /** Reads the config anew and puts it in force. */
-  reload(): void;
+  reload(): void | Promise<void>;
+  /** What GET /metrics answers with. @default the gateway's */
+  readonly metrics?: Registry;
 }
 
 interface Request {
@@ -37,7 +41,11 @@ export class ControlServer {
   readonly #server: Server;
   readonly #routes: Record<string, Handler>;
 
-  private constructor(gateway: Gateway, path: string, { reload }: ControlOptions) {
+  private constructor(
+    gateway: Gateway,
+    path: string,
+    { reload, metrics = metricsOf(gateway) }: ControlOptions,
+  ) {
     this.path = path;
     this.#gateway = gateway;
     this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
@@ -46,6 +54,11 @@ export class ControlServer {
     this.#server.maxConnections = 64;
     this.#routes = {
       "GET /status": () => gateway.status,
+      "GET /metrics": async ({ response }) => {
+        const text = await metrics.metrics();
+        response.writeHead(200, { "content-type": metrics.contentType });
+        response.end(text);
+      },
       "GET /sessions": ({ query, response }) => this.#sessions(query, response),
       "DELETE /sessions": ({ query }) => this.#kill(query),
       "GET /forwards": () => gateway.forwards,

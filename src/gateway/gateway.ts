@@ -43,6 +43,8 @@ interface StatusOfSide {
   readonly interface: string;
   /** The gateway's own address. */
   readonly address: string;
+  /** Whether the interface is up, while the gateway runs. */
+  readonly up: boolean;
   /** Stations whose hardware address is known. */
   readonly neighbours: number;
 }
@@ -247,17 +249,18 @@ export class Gateway extends EventEmitter {
   /** How it fares, in one object for people and programs. */
   get status(): GatewayStatus {
     const { inside, outside } = this.#config;
-    const networkOf = ({ name, address }: Network) => ({
+    const sideOf = (number: NativeSide, { name, address }: Network) => ({
       interface: name,
       address: formatIpv4(address),
+      up: this.#sides?.[number].isUp ?? false,
+      neighbours: this.#sides?.[number].neighbours.size ?? 0,
     });
     return {
-      running: this.#native !== null,
+      running: this.#started !== null,
       uptime: this.#started === null ? 0 : Math.round(performance.now() - this.#started) / 1000,
-      inside: { ...networkOf(inside), neighbours: this.#sides?.[INSIDE].neighbours.size ?? 0 },
+      inside: sideOf(INSIDE, inside),
       outside: {
-        ...networkOf(outside),
-        neighbours: this.#sides?.[OUTSIDE].neighbours.size ?? 0,
+        ...sideOf(OUTSIDE, outside),
         public: [...publicAddresses(this.#natConfig())].map(formatIpv4),
       },
       nat: this.nat.stats,

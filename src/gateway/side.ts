@@ -84,6 +84,11 @@ export class Side {
     return this.#mtu;
   }
 
+  /** Whether the interface is up now. */
+  get isUp(): boolean {
+    return this.#native.describe(this.number).up;
+  }
+
   /**
    * These addresses are ours from now on, and no others. The network is told of new ones, so that nobody goes on
    * elsewhere; this system, where it is a TUN device, with the prefixes that are behind it.

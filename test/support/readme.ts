@@ -1,9 +1,10 @@
-// What of the documentation is generated: README.md's config table and drop reasons, docs/gateway.md's config table,
+// What of the documentation is generated: README.md's config table and drop reasons, docs/gateway.md's config table and metrics,
 // docs/presets.md. `npm run docs` writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configTableMarkdown } from "../../src/config/table.js";
 import { gatewayJsonSchema } from "../../src/gateway/config.js";
+import { metricsMarkdown } from "../../src/metrics/metrics.js";
 import { REASON_MEANINGS } from "../../src/verdict.js";
 import { presetsMarkdown } from "./presets.js";
 
@@ -22,6 +23,7 @@ export function withGeneratedParts(text: string): string {
     "config table": configTableMarkdown(),
     "drop reasons": reasonsMarkdown(),
     "gateway table": configTableMarkdown(gatewayJsonSchema()),
+    metrics: metricsMarkdown(),
   };
   return Object.entries(parts).reduce((result, [name, part]) => {
     const begin = `<!-- ${name} -->\n`;

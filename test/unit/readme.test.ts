@@ -21,7 +21,7 @@ describe("README", () => {
     for (const name of ["config table", "drop reasons"]) assert.ok(text.includes(`<!-- ${name} -->\n`));
     assert.equal(text, withGeneratedParts(text));
     const gateway = readFileSync(GATEWAY_PAGE, "utf8");
-    assert.ok(gateway.includes("<!-- gateway table -->\n"));
+    for (const name of ["gateway table", "metrics"]) assert.ok(gateway.includes(`<!-- ${name} -->\n`));
     assert.equal(gateway, withGeneratedParts(gateway));
   });
 

@@ -1,0 +1,33 @@
+#include "nat/census.h"
+
+#include "nat/translator.h"
+
+namespace napt {
+
+uint32_t Translator::countSessions(uint32_t from, SessionCensus& census) const {
+  const uint32_t used = sessions_.used();
+  const uint32_t end = std::min(used, from + SessionCensus::kAtATime);
+  for (uint32_t slot = from; slot < end; slot++) {
+    const Session& s = sessions_[slot];
+    if (s.protocol == kTcp && !isAnchor(s)) {
+      census.byPhase[static_cast<uint32_t>(tcpPhase(s.state))]++;
+    } else if (s.protocol != 0) {
+      census.byProtocol[s.protocol]++;
+    }
+  }
+  return end < used ? end : 0;
+}
+
+PortUse Bindings::portUse(uint32_t address) const {
+  const PublicAddress& range = addresses_[address];
+  PortUse use{};
+  use.address = range.address;
+  use.ports = range.low > range.high ? 0 : uint32_t{range.high} + 1 - range.low;
+  for (uint32_t space = 0; space < kPortSpaces; space++)
+    use.used[space] = pool_.used(space, address);
+  use.blocks = blocks_.total(address);
+  use.blocksUsed = blocks_.taken(address);
+  return use;
+}
+
+}  // namespace napt

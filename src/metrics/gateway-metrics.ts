@@ -1,0 +1,105 @@
+// What a gateway has besides its NAT's metrics: its two ports, and what JavaScript has to do with.
+import type { Gateway } from "../gateway/gateway.js";
+import type { GatewayStats, PortStats } from "../gateway/stats.js";
+import type { Metric, Sample } from "./metric.js";
+
+/** What metrics of a gateway are read from. */
+export interface GatewayReading {
+  readonly gateway: Gateway;
+  /** Null while it does not run. */
+  stats(): GatewayStats | null;
+}
+
+const SIDES = ["inside", "outside"] as const;
+
+/** A metric with a value for each side. */
+const bySide = (name: string, help: string, value: (port: PortStats) => number): Metric<GatewayReading> => ({
+  name,
+  type: "counter",
+  help,
+  labels: ["side"],
+  read: ({ stats }) => {
+    const counted = stats();
+    return counted === null ? [] : SIDES.map((side): Sample => [value(counted[side]), side]);
+  },
+});
+
+const counter = (
+  name: string,
+  help: string,
+  value: (stats: GatewayStats) => number,
+): Metric<GatewayReading> => ({
+  name,
+  type: "counter",
+  help,
+  labels: [],
+  read: ({ stats }) => {
+    const counted = stats();
+    return counted === null ? [] : [[value(counted)]];
+  },
+});
+
+/** Why a port loses frames: our words for the labels, and what is counted. */
+const LOSSES: readonly (readonly [reason: string, of: keyof PortStats])[] = [
+  ["ring-full", "lost"],
+  ["cut", "cut"],
+  ["tagged", "tagged"],
+  ["spoofed", "spoofed"],
+  ["too-long", "tooLong"],
+  ["refused", "refused"],
+];
+
+export const GATEWAY_METRICS: readonly Metric<GatewayReading>[] = [
+  {
+    name: "napt_gateway_running",
+    type: "gauge",
+    help: "1 while the gateway translates, else 0",
+    labels: [],
+    read: ({ gateway }) => [[gateway.status.running ? 1 : 0]],
+  },
+  {
+    name: "napt_interface_up",
+    type: "gauge",
+    help: "1 where a side's interface is up, else 0",
+    labels: ["side"],
+    read: ({ gateway }) => SIDES.map((side): Sample => [gateway.status[side].up ? 1 : 0, side]),
+  },
+  bySide("napt_interface_received_frames_total", "Frames received, by side", (port) => port.received),
+  bySide(
+    "napt_interface_received_bytes_total",
+    "Bytes of the frames received, by side",
+    (port) => port.receivedBytes,
+  ),
+  bySide("napt_interface_sent_frames_total", "Frames sent, by side", (port) => port.sent),
+  bySide("napt_interface_sent_bytes_total", "Bytes of the frames sent, by side", (port) => port.sentBytes),
+  {
+    name: "napt_interface_lost_frames_total",
+    type: "counter",
+    help: "Frames lost, by side and reason: ring-full and cut (too large for it) when they came; tagged (of a VLAN); spoofed (another guest's hardware address); too-long (for the MTU) and refused (by the kernel) when they were to leave",
+    labels: ["side", "reason"],
+    read: ({ stats }) => {
+      const counted = stats();
+      if (counted === null) return [];
+      return SIDES.flatMap((side) => LOSSES.map(([reason, of]): Sample => [counted[side][of], side, reason]));
+    },
+  },
+  {
+    name: "napt_neighbours",
+    type: "gauge",
+    help: "Stations whose hardware address is known, by side",
+    labels: ["side"],
+    read: ({ gateway }) => SIDES.map((side): Sample => [gateway.status[side].neighbours, side]),
+  },
+  counter(
+    "napt_foreign_frames_total",
+    "Frames that were not for the gateway, or neither IPv4 nor ARP",
+    (stats) => stats.foreign,
+  ),
+  counter(
+    "napt_unroutable_packets_total",
+    "Translated packets that no network leads to",
+    (stats) => stats.unroutable,
+  ),
+  counter("napt_punts_total", "Frames that the gateway's thread gave to JavaScript", (stats) => stats.punted),
+  counter("napt_punts_lost_total", "Frames that were too many for JavaScript", (stats) => stats.puntsLost),
+];

@@ -1,0 +1,59 @@
+// A metric as napt has them: what it is called and means, and how it is read when somebody asks.
+import { Counter, Gauge, type Registry } from "prom-client";
+
+/** A value, and one for each of the metric's labels. */
+export type Sample = readonly [value: number, ...labels: string[]];
+
+/** A metric of something. */
+export interface Metric<Source> {
+  readonly name: string;
+  readonly type: "counter" | "gauge";
+  /** What it counts, in a sentence without its full stop. */
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** What it is now. */
+  readonly read: (source: Source) => Iterable<Sample> | Promise<Iterable<Sample>>;
+}
+
+/** Puts a metric into a registry, to be read at each scrape. */
+export function register<Source>(registry: Registry, source: Source, metric: Metric<Source>): void {
+  const { name, help, labels: labelNames, type, read } = metric;
+  const settings = { name, help, labelNames, registers: [registry] };
+  const labelled = (values: readonly string[]) =>
+    Object.fromEntries(labelNames.map((label, i) => [label, values[i]!]));
+  // All at once, so that one who asks at the same time sees no half of it.
+  const collect = async (put: (samples: Iterable<Sample>) => void) => put(await read(source));
+  if (type === "gauge") {
+    const gauge: Gauge = new Gauge({
+      ...settings,
+      collect: () =>
+        collect((samples) => {
+          gauge.reset();
+          for (const [value, ...labels] of samples) gauge.set(labelled(labels), value);
+        }),
+    });
+    return;
+  }
+  const counter: Counter = new Counter({
+    ...settings,
+    collect: () =>
+      collect((samples) => {
+        counter.reset();
+        for (const [value, ...labels] of samples) counter.inc(labelled(labels), value);
+      }),
+  });
+}
+
+/** Reads once for all who ask in one go, as a registry does: so the figures of one scrape are of one moment. */
+export function onceAScrape<T>(read: () => T): () => T {
+  let held: { readonly value: T } | null = null;
+  return () => {
+    if (held === null) {
+      held = { value: read() };
+      queueMicrotask(() => {
+        held = null;
+      });
+    }
+    return held.value;
+  };
+}
