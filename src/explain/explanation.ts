@@ -3,7 +3,7 @@ import { PrefixMap, parseCidr, parseIpv4 } from "../config/cidr.js";
 import type { ResolvedNatConfig } from "../config/schema.js";
 import { type Session, type SessionEndpoint, type SessionProtocol, sessionsOf } from "../conntrack.js";
 import { LAYOUT, type NativeExplanation, type TcpPhase } from "../native.js";
-import { REASON_MEANINGS, type Verdict, verdictOf } from "../verdict.js";
+import { type Direction, type DropReason, REASON_MEANINGS, type Verdict, verdictOf } from "../verdict.js";
 import { type FieldChange, fieldsOf } from "./fields.js";
 import { type Remedy, remedyFor } from "./remedies.js";
 import { HostRules, type Rule } from "./rules.js";
@@ -90,13 +90,7 @@ export function explanationOf(
   return {
     ...verdict,
     at,
-    why:
-      verdict.reason === null
-        ? null
-        : {
-            meaning: REASON_MEANINGS[verdict.reason],
-            ...remedyFor(verdict.reason, verdict.direction),
-          },
+    why: verdict.reason === null ? null : whyOf(verdict.reason, verdict.direction, hosts),
     rules: rulesOf(verdict, before, found, owner, hosts, config),
     sessions: found.map((one) => sessionOf(one, at, hosts, config)),
     owner: owner === null ? null : { inside: owner.inside, public: owner.public },
@@ -108,6 +102,11 @@ export function explanationOf(
       packet,
     })),
   };
+}
+
+function whyOf(reason: DropReason, direction: Direction, hosts: HostRules): Explanation["why"] {
+  const { key, advice } = remedyFor(reason, direction);
+  return { meaning: REASON_MEANINGS[reason], key: key === null ? null : hosts.path(key), advice };
 }
 
 interface Found {

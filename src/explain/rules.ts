@@ -56,12 +56,17 @@ export class HostRules {
     return { key: `static[${fixed}]`, value: `${outside.address} is ${statics[fixed]!.inside}'s` };
   }
 
-  /** The value of a key by its path, as JSON where it is short; null where it is a list or an object. */
-  at(path: string): Rule | null {
-    const policy = this.#prefix !== "" ? valueAt(this.#own, path) : undefined;
-    const value = policy ?? valueAt(this.#config, path);
-    if (value === undefined || typeof value === "object") return null;
-    return { key: policy === undefined ? path : this.#prefix + path, value: String(value) };
+  /** Where the host's value of a key stands: in its policy, where that can have one. */
+  path(key: string): string {
+    return this.#prefix !== "" && valueAt(this.#own, key) !== undefined ? this.#prefix + key : key;
+  }
+
+  /** A key with its value; null where that is a list or an object. */
+  at(key: string): Rule | null {
+    const value = valueAt(this.#own, key) ?? valueAt(this.#config, key);
+    return value === undefined || typeof value === "object"
+      ? null
+      : { key: this.path(key), value: String(value) };
   }
 }
 
