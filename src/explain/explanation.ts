@@ -83,7 +83,7 @@ export function explanationOf(
     const now = row(2 * number + 1);
     const was = row(2 * number);
     if (now === null) continue;
-    const isNew = was === null || was.expiresAt <= at || was.createdAt !== now.createdAt;
+    const isNew = was === null || was.expiresAt <= at;
     found.push({ now, was: isNew ? null : was, binds: isNew && ((alone >> number) & 1) !== 0 });
   }
   const owner = row(4);

@@ -103,7 +103,7 @@ const gatewaySchema = section({
   ),
   control: socketPath()
     .default(DEFAULT_CONTROL)
-    .describe("The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask"),
+    .describe("The Unix socket that `napt status`, `sessions`, `forward`, `explain` and `reload` ask"),
   sessions: section({
     file: text(
       "the path of a file",
