@@ -10,6 +10,13 @@ export type {
 export { Conntrack } from "./conntrack.js";
 export type { ConfigIssue, NatErrorCode } from "./errors.js";
 export { ConfigError, NatError } from "./errors.js";
+export type { ExplainedEmission, ExplainedSession, Explanation } from "./explain/explanation.js";
+export type { FieldChange } from "./explain/fields.js";
+export { packetOfFlow, packetOfHex } from "./explain/input.js";
+export type { Remedy } from "./explain/remedies.js";
+export type { Rule } from "./explain/rules.js";
+export type { ToldExplanation } from "./explain/words.js";
+export { explanationInWords, told } from "./explain/words.js";
 export type {
   Grant,
   InsideEndpoint,

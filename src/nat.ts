@@ -5,6 +5,7 @@ import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
 import { Conntrack, checkTime } from "./conntrack.js";
 import { NatError } from "./errors.js";
+import { type Explanation, explanationOf } from "./explain/explanation.js";
 import { ExplicitMappings } from "./explicit-mappings.js";
 import {
   closedEngine,
@@ -128,9 +129,7 @@ export class Nat {
   translate(packet: Uint8Array, options: TranslateOptions = NO_OPTIONS): Verdict {
     const { now = this.#clock(), wireLength = 0, tag = 0, flags = 0 } = options;
     checkTime(now);
-    if (!(packet instanceof Uint8Array)) {
-      throw new NatError("NAT_ERR_ARGUMENT", "packet: expected a Uint8Array or Buffer with one IPv4 packet");
-    }
+    checkPacket(packet);
     // Each argument that crosses over costs as much as a dozen instructions of the translation.
     const plain = (wireLength | flags | tag) === 0;
     return verdictOf(
@@ -138,6 +137,27 @@ export class Nat {
         ? this.#engine.translate(packet, now)
         : this.#engine.translate(packet, now, wireLength, flags, tag),
     );
+  }
+
+  /**
+   * What `translate` would do with a packet, and why: verdict, the rules that decide, sessions and bindings, each field
+   * before and after. Neither the packet nor the NAT is changed in any way: later packets have the same fate, ports
+   * included, as if nobody had asked.
+   *
+   * It is no second opinion: the packet is translated, in a copy of the process that the system makes (fork) and that
+   * ends with the call. That takes a millisecond or a few, in which a gateway's packets wait.
+   * @param packet as `translate` has it
+   * @throws NatError NAT_ERR_ARGUMENT, NAT_ERR_CLOSED; NAT_ERR_MEMORY when the system refuses the copy
+   * @example
+   * const { verdict, why } = nat.explain(packet); // why?.key: "filtering"
+   */
+  explain(packet: Uint8Array, options: Omit<TranslateOptions, "tag"> = NO_OPTIONS): Explanation {
+    const { now = this.#clock(), wireLength = 0, flags = 0 } = options;
+    const { explain } = this.#engine; // throws first when closed
+    checkTime(now);
+    checkPacket(packet);
+    const told = guarded(() => explain.call(this.#engine, packet, now, wireLength, flags));
+    return explanationOf(packet, told, this.#config);
   }
 
   /** Makes a batch: packets and descriptors in shared memory, known to this `Nat` alone. */
@@ -221,6 +241,11 @@ export class Nat {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function checkPacket(packet: Uint8Array): void {
+  if (packet instanceof Uint8Array) return;
+  throw new NatError("NAT_ERR_ARGUMENT", "packet: expected a Uint8Array or Buffer with one IPv4 packet");
 }
 
 /** @internal */

@@ -108,10 +108,25 @@ export type NativeRequest = readonly [
   now: number,
 ];
 
+/**
+ * What would become of a packet (native/addon/explain.cpp): packed result, its bytes, time in ms, policy, rows of
+ * sessions, which of them are their bindings' only ones, and of what would be put out bytes, kind and side.
+ */
+export type NativeExplanation = [
+  packed: number,
+  packet: Buffer,
+  at: number,
+  policy: number,
+  rows: Float64Array,
+  alone: number,
+  emitted: [packet: Buffer, kind: number, side: number][],
+];
+
 /** One translator (native/addon/engine.h). Times are ms. */
 export interface Engine {
   translate(packet: Uint8Array, now: number, wire?: number, flags?: number, tag?: number): number;
   translateBatch(batch: number, now: number): number;
+  explain(packet: Uint8Array, now: number, wire: number, flags: number): NativeExplanation;
   createBatch(memory: Uint8Array, slots: number): NativeBatch;
   pending(): number;
   take(): NativePacket[];

@@ -47,6 +47,7 @@ uint32_t optional(napi_env env, size_t count, napi_value* arguments, size_t at) 
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {InstanceMethod<&Engine::inTurn<&Engine::createBatch>>("createBatch"),
+                      InstanceMethod<&Engine::inTurn<&Engine::explain>>("explain"),
                       InstanceMethod<&Engine::inTurn<&Engine::pending>>("pending"),
                       InstanceMethod<&Engine::inTurn<&Engine::take>>("take"),
                       InstanceMethod<&Engine::inTurn<&Engine::takeBlocks>>("takeBlocks"),
@@ -306,6 +307,13 @@ void Engine::writeRow(uint32_t slot, double* row) const {
       bytes(kIn),
   };
   std::copy(values, values + kSessionFields, row);
+}
+
+/// The session's key in a row.
+Key Engine::keyOf(const double* row) {
+  const auto address = [&](size_t i) { return swap32(static_cast<uint32_t>(row[i])); };
+  const auto port = [&](size_t i) { return swap16(static_cast<uint16_t>(row[i])); };
+  return Key::of(address(2), address(6), port(3), port(7), static_cast<uint8_t>(row[1]));
 }
 
 /// read(from, rows: Float64Array): [rows filled, where to go on; 0 at the end]

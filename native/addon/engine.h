@@ -56,6 +56,10 @@ class Engine : public Napi::ObjectWrap<Engine> {
   static napi_value translate(napi_env env, napi_callback_info info);
   static napi_value translateBatch(napi_env env, napi_callback_info info);
 
+  // explain.cpp
+  Napi::Value explain(const Napi::CallbackInfo& info);
+  void foresee(uint8_t* memory, uint32_t length, double now, uint32_t wire, uint32_t flags);
+
   Napi::Value createBatch(const Napi::CallbackInfo& info);
   Napi::Value pending(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
@@ -81,6 +85,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool isOpen(Napi::Env env) const;
   Napi::Value answer(Napi::Env env, const Granted& granted) const;
   void writeRow(uint32_t slot, double* row) const;
+  static Key keyOf(const double* row);
 
   /// What sessions bring from before a restart has a time, too: four and a half years back.
   static constexpr uint64_t kOrigin = uint64_t{1} << 57;

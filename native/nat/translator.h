@@ -28,6 +28,7 @@
 #include "nat/snapshot.h"
 #include "nat/stats.h"
 #include "nat/tcp.h"
+#include "nat/trace.h"
 
 namespace napt {
 
@@ -44,6 +45,9 @@ class Translator {
   Result translate(const PacketView& packet, uint32_t tag, uint64_t now);
   /// The same by the slow path alone: what the fast one must agree with.
   Result translateSlowly(const PacketView& packet, uint32_t tag, uint64_t now);
+
+  /// The same, and tells what it met (trace.h).
+  Trace trace(const PacketView& packet, uint32_t tag, uint64_t now);
 
   /// The same for `count` descriptors over `length` bytes of packets.
   void translateBatch(Descriptor* descriptors, uint32_t count, uint8_t* bytes, size_t length,
@@ -90,6 +94,8 @@ class Translator {
   }
   uint32_t findSession(const Key& key);
   void deleteSession(uint32_t slot);
+  /// Whether a session is the only one of its binding.
+  bool isAlone(uint32_t slot) const;
   uint64_t now() const { return now_; }
   BlockLog& blockLog() { return bindings_.blockLog(); }
 

@@ -6,6 +6,7 @@ import { packageVersion } from "../version.js";
 import { registerConfig } from "./config.js";
 import { registerControl } from "./control.js";
 import { registerDemo } from "./demo.js";
+import { registerExplain } from "./explain.js";
 import { registerGateway } from "./gateway.js";
 import { registerLab } from "./lab.js";
 import { registerTranslate } from "./translate.js";
@@ -30,6 +31,7 @@ export function buildProgram(): Command {
   registerTranslate(program);
   registerGateway(program);
   registerControl(program);
+  registerExplain(program);
   registerLab(program);
   registerConfig(program);
   registerWho(program);
@@ -45,6 +47,7 @@ Examples:
   napt gateway --config gateway.yaml                a live NAT between two interfaces
   napt lab                                          a shell behind a live NAT, to try it
   napt sessions tcp 192.168.226.135                 what a running gateway has of it
+  napt explain "udp 192.168.226.135:4000 > 203.0.113.9:53"    what becomes of a packet, and why
   napt config nat.yaml                              check a config
   napt who 203.0.113.1:40000 --config nat.yaml      whose port it is`,
   );

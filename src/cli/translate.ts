@@ -291,7 +291,7 @@ function named(error: unknown, input: string, begun: string | null): unknown {
   return error;
 }
 
-function toSeed(text: string): bigint {
+export function toSeed(text: string): bigint {
   if (!/^[0-9]{1,38}$/.test(text)) throw new InvalidArgumentError("give a whole number from 0 on");
   return BigInt(text);
 }

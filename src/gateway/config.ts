@@ -108,7 +108,7 @@ const gatewaySchema = section({
   control: socketPath()
     .default(DEFAULT_CONTROL)
     .describe(
-      "The Unix socket that `napt status`, `sessions`, `forward` and `reload` ask; GET /metrics is answered there, too",
+      "The Unix socket that `napt status`, `sessions`, `forward`, `explain` and `reload` ask; GET /metrics is answered there, too",
     ),
   http: section({
     address: ipv4()

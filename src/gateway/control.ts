@@ -9,6 +9,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Registry } from "prom-client";
 import type { Session } from "../conntrack.js";
 import { NatError } from "../errors.js";
+import { answerTo } from "../explain/ask.js";
 import { metricsOf } from "../metrics/metrics.js";
 import type { Gateway } from "./gateway.js";
 import { sessionFilter } from "./session-filter.js";
@@ -65,6 +66,7 @@ export class ControlServer {
       "POST /forwards": ({ body }) => gateway.addForward(body as never),
       "DELETE /forwards": ({ query }) =>
         gateway.removeForward(query.get("protocol") ?? "", query.get("outside") ?? ""),
+      "POST /explain": ({ body }) => answerTo(body, gateway.nat),
       "POST /reload": () => reload(),
     };
   }

@@ -76,6 +76,28 @@ test("forwards come and go while it runs, and outlive a reload", { skip }, async
   match(await lab.ask("reload"), /^2 napt: .*gateway\.yaml: inside\[0\]: "nonsense"/);
 });
 
+test("explain tells what would become of a packet, and nothing is changed by it", { skip }, async () => {
+  await using lab = await Lab.create();
+  await lab.gateway();
+  await lab.exec("in", "ping", "-c", "1", OUTSIDE_HOST);
+  const sessions = () => lab.ask("sessions", "--json");
+  const key = (text: string) => text.replace(/"(age|idle|expiresIn)":[^,}]+/g, "");
+  const before = key(await sessions());
+  const flow = `udp ${INSIDE_HOST}:4000 > ${OUTSIDE_HOST}:53`;
+  const said = JSON.parse(await lab.ask("explain", flow, "--json"));
+  deepEqual([said.verdict, said.direction, said.sessions[0].isNew], ["forwarded", "outbound", true]);
+  equal(key(await sessions()), before);
+  match(
+    await lab.ask("explain", flow),
+    /^forwarded udp 192\.168\.226\.135:4000 > 203\.0\.113\.8:53, outbound\n/,
+  );
+  match(await lab.ask("explain", flow, "--from", "outside"), /^dropped {3}invalid-source, inbound: /);
+  match(
+    await lab.ask("explain", `tcp ${OUTSIDE_HOST}:1 > ${PUBLIC}:80`),
+    /^dropped {3}no-mapping, inbound: .*\nchange {4}forwards: /,
+  );
+});
+
 test("one gateway a socket; a killed one's socket is taken over; a stopped one leaves none", {
   skip,
 }, async () => {
@@ -114,6 +136,13 @@ test("clients that send nonsense, or nothing, harm nobody", { skip }, async () =
   match(await ask("POST", "/forwards", "7"), /^400 .*forwards\[0\]/);
   match(await ask("POST", "/forwards", "x".repeat(100_000)), /^400 .*more than 65536 bytes/);
   match(await ask("DELETE", "/sessions?q=x"), /^400 /);
+  match(await ask("POST", "/explain"), /^400 .*give \\"packet\\" in hex or \\"flow\\" in words, one of them/);
+  match(await ask("POST", "/explain", '{"flow":"udp","packet":"45"}'), /^400 .*one of them/);
+  match(await ask("POST", "/explain", '{"flow":"udp"}'), /^400 .*is no flow/);
+  match(await ask("POST", "/explain", '{"packet":"4g"}'), /^400 .*which is no hex digit/);
+  match(await ask("POST", "/explain", '{"packet":"45","from":"above"}'), /^400 .*neither/);
+  match(await ask("POST", "/explain", '{"packet":"45","wireLength":"x"}'), /^400 .*wireLength/);
+  match(await ask("POST", "/explain", '{"packet":"45"}'), /^200 .*"malformed"/);
   const silent = Array.from({ length: 100 }, () => connect(lab.control));
   for (const socket of silent) socket.on("error", () => {});
   silent[0]!.write("\0\xff garbage\r\n\r\n");

@@ -1,7 +1,9 @@
 // What README.md says is so.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { presetsMarkdown } from "../support/presets.js";
 import { GATEWAY_PAGE, PRESETS_PAGE, README, withGeneratedParts } from "../support/readme.js";
@@ -75,6 +77,37 @@ describe("README", () => {
       /active: 1[\s\S]*\} 1\n\{ verdict: 'forwarded', direction: 'outbound', reason: null \}\n$/,
     );
   });
+});
+
+describe("README's explanations", () => {
+  const examples = [
+    ...text.matchAll(/```sh\nnapt explain "(.*)" --config nat\.yaml (.*)\n```\n```text\n([\s\S]*?)```/g),
+  ];
+
+  test("are of a packet that is dropped and one that goes on", () => {
+    assert.deepEqual(
+      examples.map(([, , , answer]) => answer?.split(" ")[0]),
+      ["dropped", "forwarded"],
+    );
+  });
+
+  for (const [, flow, options, answer] of examples) {
+    test(`${flow} is answered as printed`, () => {
+      const directory = mkdtempSync(join(tmpdir(), "napt-"));
+      try {
+        const config = join(directory, "nat.yaml");
+        writeFileSync(config, "inside: [192.168.226.0/24]\noutside: [203.0.113.1]\n");
+        const main = require.resolve("../../src/cli/main.ts");
+        const words = ["explain", flow!, "--config", config, ...options!.split(" ")];
+        assert.equal(
+          execFileSync(process.execPath, ["--import", "tsx", main, ...words], { encoding: "utf8" }),
+          answer,
+        );
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    });
+  }
 });
 
 test("docs/presets.md has the presets as they are (npm run docs)", () => {
