@@ -233,6 +233,11 @@ describe("a packet that would be dropped", () => {
       ["icmp", "inside", "192.168.226.135"],
     );
     assert.equal(nat.pending, 0);
+    // What waits to be taken already is not this packet's.
+    nat.translate(late.slice(), { now: 0 });
+    assert.deepEqual(ask(nat, QUESTION).emits, []);
+    assert.equal(nat.explain(late, { now: 0 }).emits.length, 1);
+    assert.equal(nat.pending, 1);
   });
 
   test("when it makes no sense at all", () => {
