@@ -1,31 +1,20 @@
 import { formatIpv4, parseIpv4 } from "./config/cidr.js";
+import { PROTOCOL_NAMES, PROTOCOLS, type ProtocolName } from "./config/protocols.js";
 import { NatError } from "./errors.js";
 import { closedEngine, type Engine, LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
 import { unwrapSnapshot, wrapSnapshot } from "./snapshot.js";
 
-const PROTOCOL_NUMBERS = {
-  icmp: 1,
-  tcp: 6,
-  udp: 17,
-  dccp: 33,
-  gre: 47,
-  esp: 50,
-  sctp: 132,
-  udplite: 136,
-} as const;
 /** Protocols that sessions have; those without a name here by their number, such as "ip-4". */
-export type SessionProtocol = keyof typeof PROTOCOL_NUMBERS | `ip-${number}`;
-const PROTOCOL_NAMES = new Map<number, SessionProtocol>(
-  Object.entries(PROTOCOL_NUMBERS).map(([name, number]) => [number, name as SessionProtocol]),
-);
+export type SessionProtocol = ProtocolName | `ip-${number}`;
+const NAME_OF = new Map<number, SessionProtocol>(PROTOCOL_NAMES.map((name) => [PROTOCOLS[name], name]));
 
 /** @internal The number of a protocol by its name. @throws NatError NAT_ERR_ARGUMENT */
 export function protocolNumber(protocol: SessionProtocol): number {
-  const named = PROTOCOL_NUMBERS[protocol as keyof typeof PROTOCOL_NUMBERS];
+  const named = PROTOCOLS[protocol as ProtocolName];
   if (named !== undefined) return named;
   const number = /^ip-([0-9]{1,3})$/.exec(String(protocol))?.[1];
   if (number !== undefined && Number(number) <= 255) return Number(number);
-  const names = Object.keys(PROTOCOL_NUMBERS).join(", ");
+  const names = PROTOCOL_NAMES.join(", ");
   throw new NatError(
     "NAT_ERR_ARGUMENT",
     `protocol: "${String(protocol)}" is none of ${names}, and no number such as "ip-4"`,
@@ -34,7 +23,7 @@ export function protocolNumber(protocol: SessionProtocol): number {
 
 /** @internal The name of a protocol by its number. */
 export function protocolName(number: number): SessionProtocol {
-  return PROTOCOL_NAMES.get(number) ?? `ip-${number}`;
+  return NAME_OF.get(number) ?? `ip-${number}`;
 }
 
 /** An address with a port; of an ICMP query with its identifier, of transports without ports 0. */

@@ -29,12 +29,13 @@ export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappin
 export type { GatewayConfig, GatewayNetworks, ResolvedGatewayConfig } from "./gateway/config.js";
 export type { ControlOptions } from "./gateway/control.js";
 export { ControlServer } from "./gateway/control.js";
-export type { Forward, GatewayStatus } from "./gateway/gateway.js";
+export type { Forward } from "./gateway/gateway.js";
 export { Gateway } from "./gateway/gateway.js";
 export type { HttpConfig } from "./gateway/http.js";
 export { HttpServer } from "./gateway/http.js";
 export type { Network, PortKind } from "./gateway/networks.js";
 export type { GatewayStats, PortStats } from "./gateway/stats.js";
+export type { GatewayStatus } from "./gateway/status.js";
 export { metricsOf } from "./metrics/metrics.js";
 export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";

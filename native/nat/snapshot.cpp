@@ -16,30 +16,38 @@ constexpr uint64_t kLongest = uint64_t{1} << 57;  // ns: what has passed beyond 
 constexpr uint8_t kKeptFlags =
     kSeenOutside | kSeenInside | kVisitor | kExpected | kWatched | kExplicit;
 
+/// Copies what a session and its record have alike, the one way or the other.
+template <typename From, typename To>
+void copyAlike(const From& from, To& to) {
+  to.inside = from.inside;
+  to.remote = from.remote;
+  to.publicAddress = from.publicAddress;
+  to.insidePort = from.insidePort;
+  to.remotePort = from.remotePort;
+  to.publicPort = from.publicPort;
+  to.protocol = from.protocol;
+  to.flags = from.flags & kKeptFlags;
+  to.state = from.state;
+  to.scales = from.scales;
+  to.timeout = static_cast<decltype(to.timeout)>(from.timeout);
+  for (const uint32_t side : {kOut, kIn}) {
+    to.window[side] = from.window[side];
+    to.packets[side] = from.packets[side];
+    to.bytes[side] = from.bytes[side];
+    to.end[side] = from.end[side];
+    to.edge[side] = from.edge[side];
+  }
+}
+
 SessionRecord recordOf(const Session& s, const SessionLinks& links, uint64_t at) {
   SessionRecord r{};
-  r.inside = s.inside;
-  r.remote = s.remote;
-  r.publicAddress = s.publicAddress;
-  r.insidePort = s.insidePort;
-  r.remotePort = s.remotePort;
-  r.publicPort = s.publicPort;
-  r.protocol = s.protocol;
-  r.flags = s.flags & kKeptFlags;
-  r.state = s.state;
-  r.scales = s.scales;
-  r.timeout = static_cast<uint8_t>(s.timeout);
+  copyAlike(s, r);
   r.first = links.bindingPrevious == 0 ? 1 : 0;
   r.age = static_cast<int32_t>(static_cast<uint32_t>(at >> kCreatedShift) - links.created);
   r.last = static_cast<int64_t>(s.last - at);
   for (const uint32_t side : {kOut, kIn}) {
-    r.window[side] = s.window[side];
-    r.packets[side] = s.packets[side];
-    r.bytes[side] = s.bytes[side];
     r.packetCarry[side] = links.packetCarry[side];
     r.byteCarry[side] = links.byteCarry[side];
-    r.end[side] = s.end[side];
-    r.edge[side] = s.edge[side];
   }
   return r;
 }
@@ -47,24 +55,8 @@ SessionRecord recordOf(const Session& s, const SessionLinks& links, uint64_t at)
 /// The session of a record, but for what this translator numbers in its own way, and its times.
 Session sessionOf(const SessionRecord& r) {
   Session s{};
-  s.inside = r.inside;
-  s.remote = r.remote;
-  s.publicAddress = r.publicAddress;
-  s.insidePort = r.insidePort;
-  s.remotePort = r.remotePort;
-  s.publicPort = r.publicPort;
-  s.protocol = r.protocol;
-  s.flags = r.flags & kKeptFlags & static_cast<uint8_t>(~kWatched);
-  s.state = r.state;
-  s.scales = r.scales;
-  s.timeout = static_cast<Timeout>(r.timeout);
-  for (const uint32_t side : {kOut, kIn}) {
-    s.window[side] = r.window[side];
-    s.packets[side] = r.packets[side];
-    s.bytes[side] = r.bytes[side];
-    s.end[side] = r.end[side];
-    s.edge[side] = r.edge[side];
-  }
+  copyAlike(r, s);
+  s.flags &= static_cast<uint8_t>(~kWatched);
   return s;
 }
 

@@ -3,10 +3,9 @@ import { type Command, Option } from "commander";
 import { stringify } from "yaml";
 import { type LoadedConfig, parseConfigText } from "../config/document.js";
 import { configJsonSchema } from "../config/json-schema.js";
-import { LARGEST_CONFIG_FILE, loadConfigFile, parseConfig } from "../config/load.js";
-import { isObject } from "../config/merge.js";
+import { LARGEST_CONFIG_FILE, loadConfigFile } from "../config/load.js";
 import { NatError } from "../errors.js";
-import { gatewayJsonSchema, parseGatewayConfig } from "../gateway/config.js";
+import { gatewayJsonSchema, isGateways, parseNatOf } from "../gateway/config.js";
 
 interface ConfigOptions {
   readonly schema?: true;
@@ -47,9 +46,8 @@ function toYaml(value: unknown): string {
 
 async function checkedConfig(file: string) {
   const { value, source } = file === "-" ? await readStdin() : loadConfigFile(file);
-  if (!isObject(value) || value.gateway === undefined) return parseConfig(value, source);
-  const { nat } = parseGatewayConfig(value, source);
-  return { ...nat, gateway: value.gateway };
+  const nat = parseNatOf(value, source);
+  return isGateways(value) ? { ...nat, gateway: value.gateway } : nat;
 }
 
 /** A NAT's keys, and those of a gateway, which may be absent; then `outside` may be, too. */

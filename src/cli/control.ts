@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import Table from "cli-table3";
 import type { Command } from "commander";
 import type { Session } from "../conntrack.js";
-import type { Forward, GatewayStatus } from "../gateway/gateway.js";
+import type { Forward } from "../gateway/gateway.js";
+import type { GatewayStatus } from "../gateway/status.js";
 import { ask, askOnce, controlOption } from "./control-client.js";
 
 interface Asking {

@@ -2,15 +2,13 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { openSource } from "../capture/source.js";
-import { loadConfigFile, parseConfig } from "../config/load.js";
-import { isObject } from "../config/merge.js";
-import type { ResolvedNatConfig } from "../config/schema.js";
+import { loadConfigFile } from "../config/load.js";
 import { NatError } from "../errors.js";
 import { type From, flagsOf } from "../explain/ask.js";
 import { type CapturedPacket, packetOfCapture } from "../explain/capture.js";
 import { packetOfFlow, packetOfHex } from "../explain/input.js";
 import { explanationInWords, type ToldExplanation, told } from "../explain/words.js";
-import { parseGatewayConfig } from "../gateway/config.js";
+import { parseNatOf } from "../gateway/config.js";
 import { Nat } from "../nat.js";
 import { askOnce, controlOption } from "./control-client.js";
 import { toSeed } from "./translate.js";
@@ -99,7 +97,8 @@ async function askConfig(
   file: string,
 ): Promise<ToldExplanation> {
   const { seed } = options;
-  using nat = new Nat(natConfig(file), seed === undefined ? {} : { seed });
+  const { value, source } = loadConfigFile(file);
+  using nat = new Nat(parseNatOf(value, source), seed === undefined ? {} : { seed });
   const { packet, ...at } = await packetOf(flow, options, ({ packet: earlier, ...when }) => {
     nat.translate(earlier, when);
     nat.take();
@@ -126,13 +125,6 @@ async function packetOf(
   } finally {
     await source.close();
   }
-}
-
-/** A NAT's config, or the NAT of a gateway's. */
-function natConfig(file: string): ResolvedNatConfig {
-  const { value, source } = loadConfigFile(file);
-  if (!isObject(value) || value.gateway === undefined) return parseConfig(value, source);
-  return parseGatewayConfig(value, source).nat;
 }
 
 function readText(file: string): string {

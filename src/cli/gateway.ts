@@ -47,7 +47,8 @@ virtio-net-pci,netdev=n0) with the host's address, as NAT mode has it:
       dns: {}
     outside: { host: eth0 }
 
-Needs root, or CAP_NET_RAW, and CAP_NET_ADMIN for devices and the host's address. SIGHUP reads the config again, sessions stay; SIGINT and SIGTERM end it.
+Needs root, or CAP_NET_RAW, and CAP_NET_ADMIN for devices and the host's address. SIGHUP reads the
+config again, sessions stay; SIGINT and SIGTERM end it.
 
 Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or config.`,
     )

@@ -6,8 +6,10 @@ import { type Command, InvalidArgumentError } from "commander";
 import { openSink } from "../capture/sink.js";
 import { type ByteSource, openSource } from "../capture/source.js";
 import { loadConfigFile, parseConfig } from "../config/load.js";
+import { isObject } from "../config/merge.js";
 import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { NatError } from "../errors.js";
+import { parseNatOf } from "../gateway/config.js";
 import { Nat } from "../nat.js";
 import type { TranslateReport } from "../translate/report.js";
 import { type TranslateResult, translateCapture } from "../translate/translate.js";
@@ -234,9 +236,8 @@ function configOf(
     return parseConfig(flags, "command line");
   }
   const file = loadConfigFile(config);
-  const isObject = typeof file.value === "object" && file.value !== null && !Array.isArray(file.value);
-  if (!isObject || Object.keys(flags).length === 0) return parseConfig(file.value, file.source);
-  return parseConfig({ ...(file.value as object), ...flags }, `${config} with the command line`);
+  if (!isObject(file.value) || Object.keys(flags).length === 0) return parseNatOf(file.value, file.source);
+  return parseNatOf({ ...file.value, ...flags }, `${config} with the command line`);
 }
 
 /** Catches what would destroy or mix up data before anything is opened. */

@@ -42,6 +42,14 @@ export function networkOf(address: number, bits: number): number {
   return bits === 0 ? 0 : (address & (-1 << (32 - bits))) >>> 0;
 }
 
+/** Whether an address is in one of a few prefixes. */
+export function isInAny(prefixes: readonly string[], address: number): boolean {
+  return prefixes.some((prefix) => {
+    const { network, bits } = parseCidr(prefix)!;
+    return networkOf(address, bits) === network;
+  });
+}
+
 /** How many addresses a prefix has. */
 export function cidrSize({ bits }: Cidr): number {
   return 2 ** (32 - bits);

@@ -6,8 +6,9 @@ import Table from "cli-table3";
 import { CaptureReader } from "../capture/reader.js";
 import { openSource } from "../capture/source.js";
 import { Nat, type Session } from "../index.js";
+import { ICMP, UDP } from "../ipv4.js";
 import { lineOf, type Streams } from "./lines.js";
-import { addressedTo, fieldsOf, ICMP, ipv4, isSound, UDP } from "./packet.js";
+import { addressedTo, fieldsOf, ipv4, isSound } from "./packet.js";
 import { GUEST, HOST, LINK_HEADER } from "./story.js";
 
 export const STORY_FILE = join(__dirname, "../../src/demo/story.pcap");

@@ -1,5 +1,6 @@
 // One line for a packet, as tshark prints it.
-import { type Fields, fieldsOf, ICMP, TCP } from "./packet.js";
+import { ICMP, TCP } from "../ipv4.js";
+import { type Fields, fieldsOf } from "./packet.js";
 
 const hex16 = (value: number) => `0x${value.toString(16).padStart(4, "0")}`;
 

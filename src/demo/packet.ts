@@ -1,37 +1,24 @@
-// The little of IPv4 that the demo needs for itself: building its capture, and reading what came out.
-import { onesSum } from "../checksum.js";
+// What the demo does with packets of its own: builds those of its capture, and reads what came out.
 import { formatIpv4, parseIpv4 } from "../config/cidr.js";
-
-const IP_HEADER = 20;
-export const ICMP = 1;
-export const TCP = 6;
-export const UDP = 17;
+import {
+  DONT_FRAGMENT,
+  ICMP,
+  IP_HEADER,
+  ipv4Packet,
+  onesSum,
+  seal,
+  TCP,
+  transportSum,
+  UDP,
+} from "../ipv4.js";
 
 const viewOf = (packet: Uint8Array) => new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
 const checksumAt = (protocol: number) => IP_HEADER + (protocol === TCP ? 16 : protocol === UDP ? 6 : 2);
 
-/** The sum of a transport segment and of its pseudo-header, which ICMP has none of. */
-function transportSum(packet: Uint8Array): number {
-  const segment = packet.subarray(IP_HEADER);
-  const protocol = packet[9]!;
-  const pseudo = protocol === ICMP ? 0 : onesSum(packet.subarray(12, 20), protocol + segment.length);
-  return onesSum(segment, pseudo);
-}
-
-/** Computes both checksums of a packet anew. */
-export function seal(packet: Uint8Array): Uint8Array {
-  const view = viewOf(packet);
-  view.setUint16(10, 0);
-  view.setUint16(10, ~onesSum(packet.subarray(0, IP_HEADER)));
-  const at = checksumAt(view.getUint8(9));
-  view.setUint16(at, 0);
-  view.setUint16(at, ~transportSum(packet) & 0xffff || 0xffff);
-  return packet;
-}
-
 /** Whether both checksums of a packet are what a full computation gives. */
 export function isSound(packet: Uint8Array): boolean {
-  return onesSum(packet.subarray(0, IP_HEADER)) === 0xffff && transportSum(packet) === 0xffff;
+  const isRight = onesSum(packet.subarray(0, IP_HEADER)) === 0xffff;
+  return isRight && transportSum(packet, packet.subarray(IP_HEADER)) === 0xffff;
 }
 
 /** Builds a packet around a transport header and payload. */
@@ -43,17 +30,8 @@ export function ipv4(
   id: number,
   body: Uint8Array,
 ): Uint8Array {
-  const packet = new Uint8Array(IP_HEADER + body.length);
-  const view = viewOf(packet);
-  packet.set([0x45, 0]);
-  view.setUint16(2, packet.length);
-  view.setUint16(4, id);
-  view.setUint16(6, 0x4000);
-  packet.set([ttl, protocol], 8);
-  view.setUint32(12, parseIpv4(source)!);
-  view.setUint32(16, parseIpv4(destination)!);
-  packet.set(body, IP_HEADER);
-  return seal(packet);
+  const header = { ttl, id, fragment: DONT_FRAGMENT };
+  return ipv4Packet(protocol, parseIpv4(source)!, parseIpv4(destination)!, body, header);
 }
 
 /** What the demo shows of a packet. */

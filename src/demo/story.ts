@@ -1,6 +1,7 @@
 // The capture that the demo plays, as the guest's network card saw it: three pings, a name looked up, a page
 // fetched. It is generated here and shipped as src/demo/story.pcap; a test compares the two.
-import { ICMP, ipv4, TCP, UDP } from "./packet.js";
+import { ICMP, TCP, UDP } from "../ipv4.js";
+import { ipv4 } from "./packet.js";
 
 export const GUEST = "192.168.226.135";
 export const HOST = "192.168.0.104";

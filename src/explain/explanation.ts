@@ -1,7 +1,14 @@
 // What would become of a packet, and why: the answer of `nat.explain`.
-import { PrefixMap, parseCidr, parseIpv4 } from "../config/cidr.js";
+import { isInAny, parseIpv4 } from "../config/cidr.js";
+import { WITH_PORTS } from "../config/protocols.js";
 import type { ResolvedNatConfig } from "../config/schema.js";
-import { type Session, type SessionEndpoint, type SessionProtocol, sessionsOf } from "../conntrack.js";
+import {
+  protocolName,
+  type Session,
+  type SessionEndpoint,
+  type SessionProtocol,
+  sessionsOf,
+} from "../conntrack.js";
 import { LAYOUT, type NativeExplanation, type TcpPhase } from "../native.js";
 import { type Direction, type DropReason, REASON_MEANINGS, type Verdict, verdictOf } from "../verdict.js";
 import { type FieldChange, fieldsOf } from "./fields.js";
@@ -181,21 +188,15 @@ function bindingRule({ flags, permanent, protocol, public: outside }: Row, hosts
 function passedBy(direction: Verdict["direction"], packet: Uint8Array, config: ResolvedNatConfig): Rule {
   if (direction !== "none") {
     const remote = direction === "outbound" ? addressAt(packet, 16) : addressAt(packet, 12);
-    const number = config.exempt.findIndex(({ destination }) => has([destination], remote));
+    const number = config.exempt.findIndex(({ destination }) => isInAny([destination], remote));
     return number === -1
       ? { key: "exempt", value: "as its first fragment, or the packet that it quotes" }
       : { key: `exempt[${number}]`, value: config.exempt[number]!.destination };
   }
-  const isInside = (at: number) => has(config.inside, addressAt(packet, at));
+  const isInside = (at: number) => isInAny(config.inside, addressAt(packet, at));
   return isInside(12) && isInside(16)
     ? { key: "inside", value: "both ends are inside" }
     : { key: "unmatched", value: config.unmatched };
-}
-
-function has(prefixes: readonly string[], address: number): boolean {
-  const map = new PrefixMap<true>();
-  for (const prefix of prefixes) map.add(parseCidr(prefix)!, true);
-  return map.at(address) !== undefined;
 }
 
 function addressAt(packet: Uint8Array, at: number): number {
@@ -204,15 +205,9 @@ function addressAt(packet: Uint8Array, at: number): number {
 
 /** Where an inbound packet goes: its protocol's name, and the public endpoint; port 0 where it has none. */
 function publicEndpointOf(packet: Uint8Array): [protocol: string, endpoint: SessionEndpoint] {
-  const names: Readonly<Record<number, string>> = {
-    6: "tcp",
-    17: "udp",
-    33: "dccp",
-    132: "sctp",
-    136: "udplite",
-  };
+  const protocol = protocolName(packet[9]!);
   const body = (packet[0]! & 15) * 4;
-  const protocol = names[packet[9]!] ?? "";
-  const port = protocol === "" ? 0 : ((packet[body + 2] ?? 0) << 8) | (packet[body + 3] ?? 0);
+  const hasPorts = WITH_PORTS.some((name) => name === protocol) && packet.length >= body + 4;
+  const port = hasPorts ? (packet[body + 2]! << 8) | packet[body + 3]! : 0;
   return [protocol, { address: packet.subarray(16, 20).join("."), port }];
 }

@@ -1,5 +1,6 @@
 // What a packet says, field by field, before and after its translation.
 import { formatIpv4 } from "../config/cidr.js";
+import { PROTOCOLS } from "../config/protocols.js";
 
 /** A field of a packet as it came and as it would leave: text for addresses and checksums, else a number. */
 export interface FieldChange {
@@ -18,18 +19,17 @@ interface Field {
   readonly as: "address" | "hex" | "number";
 }
 
-const ICMP = 1;
-const TCP = 6;
-const SCTP = 132;
+const { icmp: ICMP, tcp: TCP, udp: UDP, dccp: DCCP, sctp: SCTP, udplite: UDP_LITE } = PROTOCOLS;
 /** Where the checksum of a transport is, and its name. */
 const TRANSPORTS: Readonly<Record<number, readonly [name: string, checksum: number]>> = {
-  1: ["ICMP", 2],
-  6: ["TCP", 16],
-  17: ["UDP", 6],
-  33: ["DCCP", 6],
-  132: ["SCTP", 8],
-  136: ["UDP-Lite", 6],
+  [ICMP]: ["ICMP", 2],
+  [TCP]: ["TCP", 16],
+  [UDP]: ["UDP", 6],
+  [DCCP]: ["DCCP", 6],
+  [SCTP]: ["SCTP", 8],
+  [UDP_LITE]: ["UDP-Lite", 6],
 };
+const isPorted = (protocol: number) => protocol !== ICMP && protocol in TRANSPORTS;
 const QUERIES = [0, 8, 13, 14, 17, 18];
 const ERRORS = [3, 4, 11, 12];
 const ICMP_HEADER = 8;
@@ -52,7 +52,7 @@ function layoutOf(packet: Uint8Array, start: number, prefix: string): [fields: F
   const type = packet[start + body];
   const isQuery = protocol === ICMP && type !== undefined && QUERIES.includes(type);
   const isError = protocol === ICMP && isFirst && type !== undefined && ERRORS.includes(type);
-  const hasPorts = isFirst && name !== "" && protocol !== ICMP;
+  const hasPorts = isFirst && isPorted(protocol);
   const fields = [
     field("source address", 12, 4, "address"),
     ...(hasPorts ? [field("source port", body, 2, "number")] : []),
@@ -112,9 +112,9 @@ export function packetInWords(packet: Uint8Array): string {
   const body = (packet[0]! & 15) * 4;
   const offset = (word(packet, 6) & 0x1fff) * 8;
   const [name] = TRANSPORTS[protocol] ?? [
-    protocol === 47 ? "GRE" : protocol === 50 ? "ESP" : `ip-${protocol}`,
+    protocol === PROTOCOLS.gre ? "GRE" : protocol === PROTOCOLS.esp ? "ESP" : `ip-${protocol}`,
   ];
-  const hasPorts = offset === 0 && name in PORTED && packet.length >= body + 4;
+  const hasPorts = offset === 0 && isPorted(protocol) && packet.length >= body + 4;
   const end = (address: number, port: number) => {
     const text = formatIpv4(word(packet, address) * 65536 + word(packet, address + 2));
     return hasPorts ? `${text}:${word(packet, port)}` : text;
@@ -129,13 +129,6 @@ export function packetInWords(packet: Uint8Array): string {
     : `${ends} ${ICMP_WORDS[type] ?? `type ${type}`} code ${packet[body + 1]}`;
 }
 
-const PORTED: Readonly<Record<string, true>> = {
-  TCP: true,
-  UDP: true,
-  DCCP: true,
-  SCTP: true,
-  "UDP-Lite": true,
-};
 const ICMP_WORDS: Readonly<Record<number, string>> = {
   0: "echo reply",
   3: "destination unreachable",

@@ -1,9 +1,8 @@
 // How people name a packet: a flow in words, or bytes in hex.
-import { onesSum } from "../checksum.js";
 import { parseIpv4 } from "../config/cidr.js";
 import { type Endpoint, parseEndpoint } from "../config/endpoint.js";
 import { NatError } from "../errors.js";
-import { ICMP, IP_HEADER, ipv4Packet, sealHeader, TCP, UDP } from "../gateway/ip.js";
+import { DONT_FRAGMENT, ICMP, ipv4Packet, TCP, UDP } from "../ipv4.js";
 import { TCP_FLAGS } from "./fields.js";
 
 /** The forms of a flow, for messages and help. */
@@ -61,48 +60,31 @@ function addressOf(end: string, text: string): number {
   return address;
 }
 
-interface Header {
-  readonly bytes: Buffer;
-  /** Where its checksum is. */
-  readonly checksum: number;
-}
-
-function udpHeader(): Header {
+function udpHeader(): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeUInt16BE(bytes.length, 4);
-  return { bytes, checksum: 6 };
+  return bytes;
 }
 
-function tcpHeader(flags: string): Header {
+function tcpHeader(flags: string): Buffer {
   const bytes = Buffer.alloc(20);
   bytes[12] = 5 << 4;
   for (const letter of flags) bytes[13]! |= 1 << TCP_FLAGS.indexOf(letter);
   bytes.writeUInt16BE(65535, 14);
-  return { bytes, checksum: 16 };
+  return bytes;
 }
 
-function ported(protocol: number, from: Endpoint, to: Endpoint, { bytes, checksum }: Header): Buffer {
-  bytes.writeUInt16BE(from.port, 0);
-  bytes.writeUInt16BE(to.port, 2);
-  const packet = unfragmentable(ipv4Packet(protocol, from.address, to.address, bytes));
-  const pseudo = onesSum(packet.subarray(12, 20), protocol + bytes.length);
-  const sum = ~onesSum(bytes, pseudo) & 0xffff;
-  packet.writeUInt16BE(sum === 0 ? 0xffff : sum, IP_HEADER + checksum);
-  return packet;
+function ported(protocol: number, from: Endpoint, to: Endpoint, header: Buffer): Buffer {
+  header.writeUInt16BE(from.port, 0);
+  header.writeUInt16BE(to.port, 2);
+  return ipv4Packet(protocol, from.address, to.address, header, { fragment: DONT_FRAGMENT });
 }
 
 function echo(from: number, to: number, id: number, isReply: boolean): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes[0] = isReply ? 0 : 8;
-  bytes.writeUInt16BE(id, 4);
-  bytes.writeUInt16BE(~onesSum(bytes) & 0xffff, 2);
-  return unfragmentable(ipv4Packet(ICMP, from, to, bytes));
-}
-
-function unfragmentable(packet: Buffer): Buffer {
-  packet[6] = 0x40;
-  sealHeader(packet.subarray(0, IP_HEADER));
-  return packet;
+  const message = Buffer.alloc(8);
+  message[0] = isReply ? 0 : 8;
+  message.writeUInt16BE(id, 4);
+  return ipv4Packet(ICMP, from, to, message, { fragment: DONT_FRAGMENT });
 }
 
 /** Where a line of a dump begins: `0x0000:  `, `00000000: `, `0000   `. */

@@ -245,6 +245,19 @@ export function parseGatewayConfig(
   throw new ConfigError(issues, origin.name);
 }
 
+/**
+ * The NAT of a config, which may be a gateway's.
+ * @throws as {@link parseConfig} and {@link parseGatewayConfig}
+ */
+export function parseNatOf(value: unknown, source: string | ConfigSource): ResolvedNatConfig {
+  return isGateways(value) ? parseGatewayConfig(value, source).nat : parseConfig(value, source);
+}
+
+/** Whether a config is a gateway's: it has the key. */
+export function isGateways(value: unknown): value is { readonly gateway: unknown } {
+  return isObject(value) && value.gateway !== undefined;
+}
+
 /** The JSON Schema of what a gateway's config has besides a NAT's. */
 export function gatewayJsonSchema(): JsonSchema {
   return z.toJSONSchema(z.object({ gateway: gatewaySchema }), { io: "input" }) as JsonSchema;

@@ -1,7 +1,7 @@
 // Ping to the gateway's own address.
-import { onesSum } from "../checksum.js";
+
+import { ICMP, IP_HEADER, onesSum, seal } from "../ipv4.js";
 import { ETHERNET_HEADER } from "./ethernet.js";
-import { ICMP, IP_HEADER, sealHeader } from "./ip.js";
 
 const ECHO = 8;
 
@@ -19,14 +19,11 @@ export function answerEcho(frame: Buffer, address: number, mac: Uint8Array): Buf
   const answer = Buffer.from(frame.subarray(0, ETHERNET_HEADER + total));
   answer.set(frame.subarray(6, 12), 0);
   answer.set(mac, 6);
-  const header = answer.subarray(ETHERNET_HEADER, ETHERNET_HEADER + IP_HEADER);
-  ip.copy(header, 12, 16, 20);
-  ip.copy(header, 16, 12, 16);
-  header[8] = 64;
-  sealHeader(header);
-  const reply = answer.subarray(ETHERNET_HEADER + IP_HEADER);
-  reply[0] = 0;
-  reply.writeUInt16BE(0, 2);
-  reply.writeUInt16BE(~onesSum(reply) & 0xffff, 2);
+  const reply = answer.subarray(ETHERNET_HEADER);
+  ip.copy(reply, 12, 16, 20);
+  ip.copy(reply, 16, 12, 16);
+  reply[8] = 64;
+  reply[IP_HEADER] = 0;
+  seal(reply);
   return answer;
 }

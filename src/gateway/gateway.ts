@@ -10,7 +10,6 @@ import { NatError } from "../errors.js";
 import { engineOf, Nat } from "../nat.js";
 import { INSIDE, type NativeGateway, type NativeSide, native, OUTSIDE } from "../native.js";
 import { FROM_OUTSIDE } from "../packet-batch.js";
-import type { NatStats } from "../stats.js";
 import {
   forwardOfHost,
   type GatewayConfig,
@@ -29,6 +28,7 @@ import { SavedSessions } from "./saved-sessions.js";
 import { serve } from "./services.js";
 import { nativeNetwork, Side } from "./side.js";
 import type { GatewayStats } from "./stats.js";
+import type { GatewayStatus } from "./status.js";
 import { portTrouble } from "./trouble.js";
 
 /** Milliseconds between looks at the neighbours. */
@@ -38,27 +38,6 @@ const WARN_EVERY = 10_000;
 
 /** A forward, as a config has it. */
 export type Forward = ResolvedGatewayConfig["nat"]["forwards"][number];
-
-interface StatusOfSide {
-  readonly interface: string;
-  /** The gateway's own address. */
-  readonly address: string;
-  /** Whether the interface is up, while the gateway runs. */
-  readonly up: boolean;
-  /** Stations whose hardware address is known. */
-  readonly neighbours: number;
-}
-
-/** How a gateway fares. */
-export interface GatewayStatus {
-  readonly running: boolean;
-  /** Seconds since the start. */
-  readonly uptime: number;
-  readonly inside: StatusOfSide;
-  readonly outside: StatusOfSide & { readonly public: readonly string[] };
-  readonly nat: NatStats;
-  readonly gateway: GatewayStats | null;
-}
 
 /**
  * A NAT box in one process, between two networks. Linux only; needs CAP_NET_RAW, and CAP_NET_ADMIN for devices that
@@ -178,22 +157,19 @@ export class Gateway extends EventEmitter {
   }
 
   /**
-   * Changes the NAT's config while it runs, as {@link Nat.reconfigure} does. The networks stay as they are.
+   * Changes the NAT's config while it runs, as {@link Nat.reconfigure} does. The networks stay as they are, and so do
+   * `control`, `sessions` and `user`.
    * @param source where the config came from, for messages
-   * @throws ConfigError when the config is not right, or asks for other networks
+   * @throws ConfigError when the config is not right, or what stays would change
    */
   reconfigure(config: GatewayConfig, source?: ConfigSource): void {
     const next = parseGatewayConfig(config, source);
-    for (const side of ["inside", "outside"] as const) {
-      if (
-        !isSameNetwork(next[side], this.#config[side]) ||
-        !isDeepStrictEqual(next.hostPorts, this.#config.hostPorts)
-      ) {
-        throw new NatError(
-          "NAT_ERR_GATEWAY",
-          `gateway.${side}: a network can't change while the gateway runs; restart it`,
-        );
-      }
+    const firm = firmChange(next, this.#config);
+    if (firm !== null) {
+      throw new NatError(
+        "NAT_ERR_GATEWAY",
+        `gateway.${firm}: it can't change while the gateway runs; restart it`,
+      );
     }
     const before = this.#config;
     this.#put(next, this.#added);
@@ -421,6 +397,17 @@ export class Gateway extends EventEmitter {
   #tick(): void {
     for (const side of this.#sides ?? []) side.neighbours.tick(performance.now());
   }
+}
+
+/** Keys of `gateway` that hold from its start to its end. */
+const FIRM = ["control", "sessions", "user"] as const;
+
+/** What would change of that, or of a network; null: nothing. */
+function firmChange(next: ResolvedGatewayConfig, before: ResolvedGatewayConfig): string | null {
+  if (!isSameNetwork(next.inside, before.inside)) return "inside";
+  const hasSamePorts = isDeepStrictEqual(next.hostPorts, before.hostPorts);
+  if (!hasSamePorts || !isSameNetwork(next.outside, before.outside)) return "outside";
+  return FIRM.find((key) => !isDeepStrictEqual(next[key], before[key])) ?? null;
 }
 
 /** Whether a network may be another's successor while the gateway runs: only a host's address changes. */

@@ -1,5 +1,5 @@
 // The two networks of a gateway's config, as numbers, and how they may not fit.
-import { formatIpv4, networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
+import { formatIpv4, isInAny, networkOf, parseIpv4 } from "../config/cidr.js";
 import type { Fault } from "../config/faults.js";
 import type { ResolvedNatConfig } from "../config/schema.js";
 
@@ -101,11 +101,7 @@ export function* networkClashes(
       };
     }
   }
-  const isInside = (address: number) =>
-    nat.inside.some((prefix) => {
-      const { network, bits } = parseCidr(prefix)!;
-      return networkOf(address, bits) === network;
-    });
+  const isInside = (address: number) => isInAny(nat.inside, address);
   if (!isInside(inside.address)) {
     yield {
       path: ["gateway", "inside", "address"],

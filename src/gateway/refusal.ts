@@ -1,9 +1,8 @@
 // What a gateway tells senders of packets that go no further here: to its own address, where nobody listens, and to
 // neighbours that don't answer (RFC 1122, sections 3.2.2.1 and 4.2.3.6; RFC 1812, section 5.2.7.1).
-import { onesSum } from "../checksum.js";
 import { isUnicast } from "../config/cidr.js";
+import { ICMP, IP_HEADER, ipv4Packet, onesSum, sealHeader, TCP, UDP } from "../ipv4.js";
 import { ETHER_IPV4, ETHERNET_HEADER, frameFor } from "./ethernet.js";
-import { ICMP, IP_HEADER, ipv4Packet, sealHeader, TCP, UDP } from "./ip.js";
 
 const UNREACHABLE = 3;
 export const HOST_UNREACHABLE = 1;
@@ -63,7 +62,6 @@ export function icmpError(packet: Buffer, code: number, from: number): Buffer | 
   if (isError || !isUnicast(source) || (packet.readUInt16BE(6) & 0x1fff) !== 0) return null;
   const quoted = packet.subarray(0, MOST - IP_HEADER - ICMP_HEADER);
   const body = Buffer.concat([Buffer.from([UNREACHABLE, code, 0, 0, 0, 0, 0, 0]), quoted]);
-  body.writeUInt16BE(~onesSum(body) & 0xffff, 2);
   return ipv4Packet(ICMP, from, source, body);
 }
 
@@ -87,10 +85,7 @@ function reset(packet: Buffer): Buffer | null {
     body.writeUInt32BE((segment.readUInt32BE(4) + taken) >>> 0, 8);
     body[13] = RST | ACK;
   }
-  const answer = ipv4Packet(TCP, packet.readUInt32BE(16), packet.readUInt32BE(12), body);
-  const pseudo = onesSum(answer.subarray(12, 20), TCP + TCP_HEADER);
-  answer.writeUInt16BE(~onesSum(answer.subarray(IP_HEADER), pseudo) & 0xffff, IP_HEADER + 16);
-  return answer;
+  return ipv4Packet(TCP, packet.readUInt32BE(16), packet.readUInt32BE(12), body);
 }
 
 /** The sound and unfragmented IPv4 packet of a frame, sent to one station by another, or null. */

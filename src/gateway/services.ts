@@ -1,11 +1,13 @@
 // What inside hosts get from the gateway's own address: echo replies, leases, names.
+
+import { IP_HEADER } from "../ipv4.js";
+import { type Datagram, datagramFrame, readDatagram, UDP_HEADER } from "./datagram.js";
 import { DHCP_CLIENT, DHCP_SERVER } from "./dhcp/message.js";
 import type { DhcpServer } from "./dhcp/server.js";
 import type { DnsForwarder } from "./dns/forwarder.js";
 import { DNS_PORT, truncated } from "./dns/message.js";
 import { answerEcho } from "./echo.js";
 import { ETHERNET_HEADER, EVERYBODY } from "./ethernet.js";
-import { type Datagram, datagramFrame, IP_HEADER, readDatagram, UDP_HEADER } from "./ip.js";
 import { type Allowance, refuse } from "./refusal.js";
 import type { Side } from "./side.js";
 

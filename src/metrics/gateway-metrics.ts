@@ -1,27 +1,33 @@
 // What a gateway has besides its NAT's metrics: its two ports, and what JavaScript has to do with.
-import type { Gateway } from "../gateway/gateway.js";
 import type { GatewayStats, PortStats } from "../gateway/stats.js";
+import type { GatewayStatus } from "../gateway/status.js";
 import type { Metric, Sample } from "./metric.js";
 
 /** What metrics of a gateway are read from. */
 export interface GatewayReading {
-  readonly gateway: Gateway;
-  /** Null while it does not run. */
-  stats(): GatewayStats | null;
+  status(): GatewayStatus;
 }
 
 const SIDES = ["inside", "outside"] as const;
 
-/** A metric with a value for each side. */
+/** What is counted while the gateway runs. */
+const whileRunning =
+  (read: (stats: GatewayStats) => Sample[]): Metric<GatewayReading>["read"] =>
+  ({ status }) => {
+    const { gateway } = status();
+    return gateway === null ? [] : read(gateway);
+  };
+
+const sides = (status: GatewayStatus, value: (side: GatewayStatus["inside"]) => number): Sample[] =>
+  SIDES.map((side) => [value(status[side]), side]);
+
+/** A counter with a value for each side. */
 const bySide = (name: string, help: string, value: (port: PortStats) => number): Metric<GatewayReading> => ({
   name,
   type: "counter",
   help,
   labels: ["side"],
-  read: ({ stats }) => {
-    const counted = stats();
-    return counted === null ? [] : SIDES.map((side): Sample => [value(counted[side]), side]);
-  },
+  read: whileRunning((stats) => SIDES.map((side) => [value(stats[side]), side])),
 });
 
 const counter = (
@@ -33,10 +39,7 @@ const counter = (
   type: "counter",
   help,
   labels: [],
-  read: ({ stats }) => {
-    const counted = stats();
-    return counted === null ? [] : [[value(counted)]];
-  },
+  read: whileRunning((stats) => [[value(stats)]]),
 });
 
 /** Why a port loses frames: our words for the labels, and what is counted. */
@@ -55,14 +58,14 @@ export const GATEWAY_METRICS: readonly Metric<GatewayReading>[] = [
     type: "gauge",
     help: "1 while the gateway translates, else 0",
     labels: [],
-    read: ({ gateway }) => [[gateway.status.running ? 1 : 0]],
+    read: ({ status }) => [[status().running ? 1 : 0]],
   },
   {
     name: "napt_interface_up",
     type: "gauge",
     help: "1 where a side's interface is up, else 0",
     labels: ["side"],
-    read: ({ gateway }) => SIDES.map((side): Sample => [gateway.status[side].up ? 1 : 0, side]),
+    read: ({ status }) => sides(status(), ({ up }) => (up ? 1 : 0)),
   },
   bySide("napt_interface_received_frames_total", "Frames received, by side", (port) => port.received),
   bySide(
@@ -77,18 +80,16 @@ export const GATEWAY_METRICS: readonly Metric<GatewayReading>[] = [
     type: "counter",
     help: "Frames lost, by side and reason: ring-full and cut (too large for it) when they came; tagged (of a VLAN); spoofed (another guest's hardware address); too-long (for the MTU) and refused (by the kernel) when they were to leave",
     labels: ["side", "reason"],
-    read: ({ stats }) => {
-      const counted = stats();
-      if (counted === null) return [];
-      return SIDES.flatMap((side) => LOSSES.map(([reason, of]): Sample => [counted[side][of], side, reason]));
-    },
+    read: whileRunning((stats) =>
+      SIDES.flatMap((side) => LOSSES.map(([reason, of]): Sample => [stats[side][of], side, reason])),
+    ),
   },
   {
     name: "napt_neighbours",
     type: "gauge",
     help: "Stations whose hardware address is known, by side",
     labels: ["side"],
-    read: ({ gateway }) => SIDES.map((side): Sample => [gateway.status[side].neighbours, side]),
+    read: ({ status }) => sides(status(), ({ neighbours }) => neighbours),
   },
   counter(
     "napt_foreign_frames_total",

@@ -20,11 +20,12 @@ import { NAT_METRICS } from "./nat-metrics.js";
 export function metricsOf(source: Nat | Gateway): Registry {
   const registry = new Registry();
   const nat = source instanceof Gateway ? source.nat : source;
-  const reading = { nat, stats: onceAScrape(() => nat.stats), ports: onceAScrape(() => portUse(nat)) };
+  const status = source instanceof Gateway ? onceAScrape(() => source.status) : null;
+  const stats = status === null ? onceAScrape(() => nat.stats) : () => status().nat;
+  const reading = { nat, stats, ports: onceAScrape(() => portUse(nat)) };
   for (const metric of NAT_METRICS) register(registry, reading, metric);
-  if (source instanceof Gateway) {
-    const gateway = { gateway: source, stats: onceAScrape(() => source.stats) };
-    for (const metric of GATEWAY_METRICS) register(registry, gateway, metric);
+  if (status !== null) {
+    for (const metric of GATEWAY_METRICS) register(registry, { status }, metric);
   }
   return registry;
 }

@@ -211,9 +211,11 @@ test("a port that is taken: no start, or no reload, and nothing is changed by ha
     { forwards },
     { http: { port: 9471 }, inside: { interface: "gin1", address: "192.168.226.2/24" } },
   );
-  match(await lab.ask("reload"), /^2 napt: gateway\.inside: a network can't change/);
+  match(await lab.ask("reload"), /^2 napt: gateway\.inside: it can't change/);
   equal(await ask(lab, `${HERE}/readyz`), "ready\n");
   await rejects(ask(lab, "http://127.0.0.1:9471/healthz"));
+  lab.configFile({ forwards }, { http: {}, user: "nobody" });
+  match(await lab.ask("reload"), /^2 napt: gateway\.user: it can't change/);
   lab.configFile({ forwards }, { http: {} });
   equal(await lab.ask("reload"), "");
   match(await lab.ask("forward", "list"), /^tcp 203\.0\.113\.1:8080 /);

@@ -1,10 +1,9 @@
 // What senders are told of packets that go no further.
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { onesSum } from "../../src/checksum.js";
 import { frameFor } from "../../src/gateway/ethernet.js";
-import { ICMP, ipv4Packet, TCP, UDP } from "../../src/gateway/ip.js";
 import { Allowance, icmpError, refuse, withSource } from "../../src/gateway/refusal.js";
+import { ICMP, ipv4Packet, onesSum, TCP, UDP } from "../../src/ipv4.js";
 
 const HOST = 0xc0a8e287;
 const OWN = 0xc0a8e202;

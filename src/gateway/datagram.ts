@@ -1,18 +1,8 @@
-// IPv4 and UDP as bytes, for what the gateway says itself.
-import { onesSum } from "../checksum.js";
+// UDP datagrams as frames, for what the gateway answers itself.
+import { IP_HEADER, ipv4Packet, onesSum, transportSum, UDP } from "../ipv4.js";
 import { ETHER_IPV4, ETHERNET_HEADER, frameFor } from "./ethernet.js";
 
-export const IP_HEADER = 20;
 export const UDP_HEADER = 8;
-export const ICMP = 1;
-export const TCP = 6;
-export const UDP = 17;
-
-/** Computes an IPv4 header's checksum anew. */
-export function sealHeader(header: Buffer): void {
-  header.writeUInt16BE(0, 10);
-  header.writeUInt16BE(~onesSum(header) & 0xffff, 10);
-}
 
 /** A datagram; addresses are numbers in host order. */
 export interface Datagram {
@@ -37,7 +27,7 @@ export function readDatagram(frame: Buffer, isPartial = false): Datagram | null 
   if (length < UDP_HEADER || length > segment.length) return null;
   const whole = segment.subarray(0, length);
   if (!isPartial && segment.readUInt16BE(6) !== 0) {
-    if (onesSum(whole, onesSum(ip.subarray(12, 20)) + UDP + length) !== 0xffff) return null;
+    if (transportSum(ip, whole) !== 0xffff) return null;
   }
   return {
     source: ip.readUInt32BE(12),
@@ -46,20 +36,6 @@ export function readDatagram(frame: Buffer, isPartial = false): Datagram | null 
     destinationPort: segment.readUInt16BE(2),
     payload: whole.subarray(UDP_HEADER),
   };
-}
-
-/** A packet around a transport header and its data; addresses in host order. */
-export function ipv4Packet(protocol: number, source: number, destination: number, body: Uint8Array): Buffer {
-  const packet = Buffer.alloc(IP_HEADER + body.length);
-  packet[0] = 0x45;
-  packet.writeUInt16BE(packet.length, 2);
-  packet[8] = 64;
-  packet[9] = protocol;
-  packet.writeUInt32BE(source, 12);
-  packet.writeUInt32BE(destination, 16);
-  sealHeader(packet.subarray(0, IP_HEADER));
-  packet.set(body, IP_HEADER);
-  return packet;
 }
 
 /** A datagram as a frame. */
@@ -71,8 +47,6 @@ export function datagramFrame(to: Uint8Array, from: Uint8Array, datagram: Datagr
   segment.writeUInt16BE(segment.length, 4);
   payload.copy(segment, UDP_HEADER);
   const packet = ipv4Packet(UDP, source, destination, segment);
-  const sum = ~onesSum(segment, onesSum(packet.subarray(12, 20)) + UDP + segment.length) & 0xffff;
-  packet.writeUInt16BE(sum === 0 ? 0xffff : sum, IP_HEADER + 6);
   const frame = frameFor(to, from, ETHER_IPV4, packet.length);
   packet.copy(frame, ETHERNET_HEADER);
   return frame;
