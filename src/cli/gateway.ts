@@ -59,7 +59,8 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
   const tell = (text: string) => process.stderr.write(`napt: ${text}\n`);
   const gateway = new Gateway(...read(config));
   const metrics = metricsOf(gateway);
-  collectDefaultMetrics({ register: metrics });
+  // Its watch over the event loop would wake an idle gateway a hundred times a second.
+  collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: 100 });
   const http = new HttpServer(gateway, metrics);
   const putInForce = async () => {
     const [value, source] = read(config);
