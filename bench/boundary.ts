@@ -2,9 +2,10 @@
 import { createRequire } from "node:module";
 import Benchmark from "benchmark";
 import { Nat } from "../src/index.js";
+import { UDP } from "../src/ipv4.js";
 import { median, type Row, round } from "./measure.js";
 import { nativePath } from "./native.js";
-import { configFor, establish, MIXED, PACKET_BYTES, SLOT_BYTES, UDP } from "./traffic.js";
+import { configFor, establish, MIXED, PACKET_BYTES, SLOT_BYTES } from "./traffic.js";
 
 /** An operation is a call. */
 function run(works: ReadonlyMap<string, () => void>, seconds: number): Map<string, number[]> {

@@ -16,7 +16,7 @@ function residentBytes(): number {
 }
 
 /** A `Nat` with so many sessions, half TCP and half UDP. */
-function filled(sessions: number): Nat {
+export function filled(sessions: number): Nat {
   const nat = new Nat(configFor(sessions), { seed: 1 });
   const batch = nat.batch({ slots: 256, bytes: 256 * SLOT_BYTES });
   layOut(batch, SLOT_BYTES);

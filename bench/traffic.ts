@@ -1,5 +1,6 @@
 // Packets for the benchmarks: IPv4 packets of many flows, in random order.
 import { DESCRIPTOR, DESCRIPTOR_WORDS, type Nat, type NatConfig, type PacketBatch } from "../src/index.js";
+import { ICMP, seal, TCP, UDP } from "../src/ipv4.js";
 
 /** Bytes of an IPv4 packet in a 64-byte Ethernet frame. */
 export const PACKET_BYTES = 50;
@@ -7,10 +8,6 @@ export const PACKET_BYTES = 50;
 export const SLOT_BYTES = 64;
 /** The simple IMIX: IPv4 bytes of 7, 4 and 1 of twelve packets. */
 export const IMIX = [50, 50, 50, 50, 50, 50, 50, 576, 576, 576, 576, 1500] as const;
-
-export const TCP = 6;
-export const UDP = 17;
-export const ICMP = 1;
 
 /** How flows are numbered onto endpoints. */
 export interface Shape {
@@ -27,35 +24,6 @@ export const MIXED: Shape = { protocols: [UDP, TCP], portsOfHost: 1000, filled: 
 export interface Templates {
   readonly flows: number;
   readonly bytes: Uint8Array;
-}
-
-function sum(bytes: Uint8Array, from: number, to: number, initial: number): number {
-  let total = initial;
-  for (let i = from; i < to; i += 2) total += (bytes[i]! << 8) | (i + 1 < to ? bytes[i + 1]! : 0);
-  while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
-  return total;
-}
-
-/** Fills in the IPv4 header checksum. */
-export function sealHeader(packet: Uint8Array): void {
-  packet[10] = packet[11] = 0;
-  const header = ~sum(packet, 0, 20, 0) & 0xffff;
-  packet[10] = header >>> 8;
-  packet[11] = header & 0xff;
-}
-
-const checksumAt = (protocol: number) => 20 + (protocol === TCP ? 16 : protocol === UDP ? 6 : 2);
-
-/** Fills in both checksums of a packet. */
-function seal(packet: Uint8Array): void {
-  const protocol = packet[9]!;
-  const at = checksumAt(protocol);
-  packet[at] = packet[at + 1] = 0;
-  sealHeader(packet);
-  const pseudo = protocol === ICMP ? 0 : sum(packet, 12, 20, protocol + packet.length - 20);
-  const transport = ~sum(packet, 20, packet.length, pseudo) & 0xffff || (protocol === UDP ? 0xffff : 0);
-  packet[at] = transport >>> 8;
-  packet[at + 1] = transport & 0xff;
 }
 
 export interface FlowOptions {

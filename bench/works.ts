@@ -1,11 +1,11 @@
 // What is measured: each work fills a batch outside the time that counts, and has it translated within.
 import { DESCRIPTOR, DESCRIPTOR_WORDS, Nat, type PacketBatch } from "../src/index.js";
+import { ICMP, IP_HEADER, sealHeader, TCP, UDP } from "../src/ipv4.js";
 import { JavaScriptNat } from "./javascript-nat.js";
 import {
   configFor,
   establish,
   firstPackets,
-  ICMP,
   IMIX,
   layOut,
   MIXED,
@@ -14,10 +14,7 @@ import {
   Replay,
   type Shape,
   SLOT_BYTES,
-  sealHeader,
   shuffled,
-  TCP,
-  UDP,
   writeFlow,
 } from "./traffic.js";
 
@@ -161,7 +158,7 @@ function churning(name: string, lengths: readonly number[]): Work {
           const packet = batch.bytes.subarray(i * stride, i * stride + 20);
           packet[2] = length >>> 8;
           packet[3] = length & 255;
-          sealHeader(packet);
+          sealHeader(packet.subarray(0, IP_HEADER));
         }
         now += (seconds * 1000 * (slots / share)) / short;
       };
@@ -190,7 +187,7 @@ const hairpin: Work = {
       const packet = out.bytes.subarray(flow * SLOT_BYTES, flow * SLOT_BYTES + PACKET_BYTES);
       writeFlow(packet, flow, { shape, remotePort: port });
       packet.set(address.split(".").map(Number), 16);
-      sealHeader(packet);
+      sealHeader(packet.subarray(0, IP_HEADER));
     }
     const batch = batchOf(nat, slots);
     const replay = new Replay(batch, shuffled([out]));
@@ -227,7 +224,7 @@ const fragments: Work = {
             packet.set(out.bytes.subarray(from, from + PACKET_BYTES));
             packet[3] = part === 0 ? 44 : 50;
             packet.set([id >>> 8, id & 255, part === 0 ? 0x20 : 0, part === 0 ? 0 : 3], 4);
-            sealHeader(packet);
+            sealHeader(packet.subarray(0, IP_HEADER));
           }
         }
       },
