@@ -207,6 +207,18 @@ Napi::Value GatewayHandle::readCounters(const Napi::CallbackInfo& info) {
   const auto put = [&](Napi::Object& in, const char* name, const Tally& tally) {
     in.Set(name, Napi::Number::New(env, static_cast<double>(tally.get())));
   };
+  const auto putAll = [&](Napi::Object& in, const char* name, const auto& histogram) {
+    constexpr uint32_t kCounts = std::decay_t<decltype(histogram)>::kBounds + 1;
+    Napi::Array counts = Napi::Array::New(env, kCounts);
+    for (uint32_t i = 0; i < kCounts; i++) {
+      counts.Set(i, Napi::Number::New(env, static_cast<double>(histogram.count(i))));
+    }
+    Napi::Object told = Napi::Object::New(env);
+    told.Set("counts", counts);
+    told.Set("sum", Napi::Number::New(env, static_cast<double>(histogram.sum())));
+    in.Set(name, told);
+  };
+  const GatewayCounters& of = gateway_->counters();
   for (const GatewaySide side : {kInside, kOutside}) {
     const PortCounters& c = gateway_->port(side).counters();
     Napi::Object port = Napi::Object::New(env);
@@ -220,13 +232,14 @@ Napi::Value GatewayHandle::readCounters(const Napi::CallbackInfo& info) {
     put(port, "spoofed", c.spoofed);
     put(port, "tooLong", c.tooLong);
     put(port, "refused", c.refused);
+    putAll(port, "burstFrames", of.burstFrames[side]);
+    putAll(port, "burstTime", of.burstTime[side]);
     all.Set(side == kInside ? "inside" : "outside", port);
   }
-  const GatewayCounters& c = gateway_->counters();
-  put(all, "foreign", c.foreign);
-  put(all, "unroutable", c.unroutable);
-  put(all, "punted", c.punted);
-  put(all, "puntsLost", c.puntsLost);
+  put(all, "foreign", of.foreign);
+  put(all, "unroutable", of.unroutable);
+  put(all, "punted", of.punted);
+  put(all, "puntsLost", of.puntsLost);
   return all;
 }
 

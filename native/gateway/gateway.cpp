@@ -88,6 +88,7 @@ uint32_t Gateway::pump(GatewaySide from) {
   Frame received[kBurst];
   const uint32_t all = port.receive(received, kBurst);
   if (all == 0) return 0;
+  const uint64_t begun = monotonic();
   count_ = 0;
   for (uint32_t i = 0; i < all; i++) {
     if (admit(from, received[i])) frames_[count_++] = received[i];
@@ -100,6 +101,8 @@ uint32_t Gateway::pump(GatewaySide from) {
   port.flush();
   emitted_.clear();
   port.release();
+  counters_.burstFrames[from].add(all);
+  counters_.burstTime[from].add(monotonic() - begun);
   return all;
 }
 

@@ -32,7 +32,9 @@ struct GatewayCounters {
   Tally foreign;     // frames that are not for the gateway, or no IPv4 and no ARP
   Tally unroutable;  // nobody takes packets for this destination
   Tally punted;
-  Tally puntsLost;  // TypeScript did not keep up
+  Tally puntsLost;               // TypeScript did not keep up
+  Histogram<1> burstFrames[2];   // by the side that they came in on; kBurst: more may have waited
+  Histogram<1000> burstTime[2];  // ns from a burst's receipt until it was sent
 };
 
 /// One of the two sides.

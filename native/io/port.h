@@ -1,12 +1,13 @@
 // A port moves Ethernet frames between memory and the world, in bursts. It knows bytes only.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+
+#include "io/tally.h"
 
 namespace napt {
 
@@ -33,16 +34,6 @@ using Filter = std::span<const uint8_t>;
 struct Fault {
   int error = 0;               // errno
   const char* step = nullptr;  // what was tried
-};
-
-/// A count that any thread may read and add to.
-class Tally {
- public:
-  void add(uint64_t more) { value_.fetch_add(more, std::memory_order_relaxed); }
-  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_ = 0;
 };
 
 struct PortCounters {

@@ -1,5 +1,13 @@
 // What a gateway counts, besides its NAT.
 
+/** How often a figure was how large. */
+export interface HistogramStats {
+  /** How often it was at most 1, 2, 4, 8 ... 32,768, but more than the bound before; the last one: more than that. */
+  readonly counts: readonly number[];
+  /** Of all figures. */
+  readonly sum: number;
+}
+
 /** Frames of one port. */
 export interface PortStats {
   readonly received: number;
@@ -18,6 +26,10 @@ export interface PortStats {
   readonly tooLong: number;
   /** Frames that the kernel did not take: its queue was full, or the interface down. */
   readonly refused: number;
+  /** Frames that were taken from the port at a time: those that waited there, up to 64. */
+  readonly burstFrames: HistogramStats;
+  /** How long they took until all were sent: counts by microseconds, their sum in nanoseconds. */
+  readonly burstTime: HistogramStats;
 }
 
 export interface GatewayStats {

@@ -1,7 +1,7 @@
 // What a gateway has besides its NAT's metrics: its two ports, and what JavaScript has to do with.
-import type { GatewayStats, PortStats } from "../gateway/stats.js";
+import type { GatewayStats, HistogramStats, PortStats } from "../gateway/stats.js";
 import type { GatewayStatus } from "../gateway/status.js";
-import type { Metric, Sample } from "./metric.js";
+import type { HistogramMetric, Metric, Sample } from "./metric.js";
 
 /** What metrics of a gateway are read from. */
 export interface GatewayReading {
@@ -42,8 +42,40 @@ const counter = (
   read: whileRunning((stats) => [[value(stats)]]),
 });
 
+/** What a histogram's figures are in the metric's unit: its bounds, and 1 of its sum. */
+interface Scale {
+  readonly bounds: readonly number[];
+  readonly sum: number;
+}
+
+const powersOfTwo = (count: number, unit: number) => Array.from({ length: count }, (_, i) => 2 ** i * unit);
+
+const histogram = (
+  name: string,
+  help: string,
+  { bounds, sum: unit }: Scale,
+  value: (port: PortStats) => HistogramStats,
+): HistogramMetric<GatewayReading> => ({
+  name,
+  type: "histogram",
+  help,
+  labels: ["side"],
+  bounds,
+  read: ({ status }) => {
+    const { gateway } = status();
+    if (gateway === null) return [];
+    return SIDES.map((side) => {
+      const { counts, sum } = value(gateway[side]);
+      return { counts, sum: sum * unit, labels: [side] };
+    });
+  },
+});
+
 /** Why a port loses frames: our words for the labels, and what is counted. */
-const LOSSES: readonly (readonly [reason: string, of: keyof PortStats])[] = [
+const LOSSES: readonly (readonly [
+  reason: string,
+  of: Exclude<keyof PortStats, "burstFrames" | "burstTime">,
+])[] = [
   ["ring-full", "lost"],
   ["cut", "cut"],
   ["tagged", "tagged"],
@@ -52,7 +84,7 @@ const LOSSES: readonly (readonly [reason: string, of: keyof PortStats])[] = [
   ["refused", "refused"],
 ];
 
-export const GATEWAY_METRICS: readonly Metric<GatewayReading>[] = [
+export const GATEWAY_METRICS: readonly (Metric<GatewayReading> | HistogramMetric<GatewayReading>)[] = [
   {
     name: "napt_gateway_running",
     type: "gauge",
@@ -84,6 +116,18 @@ export const GATEWAY_METRICS: readonly Metric<GatewayReading>[] = [
       SIDES.flatMap((side) => LOSSES.map(([reason, of]): Sample => [stats[side][of], side, reason])),
     ),
   },
+  histogram(
+    "napt_burst_frames",
+    "Frames that were taken from a side's interface at a time: as many as waited there, up to 64",
+    { bounds: powersOfTwo(7, 1), sum: 1 },
+    (port) => port.burstFrames,
+  ),
+  histogram(
+    "napt_burst_seconds",
+    "Seconds from a burst's receipt until all of it was sent, by the side that it came in on",
+    { bounds: powersOfTwo(16, 1e-6), sum: 1e-9 },
+    (port) => port.burstTime,
+  ),
   {
     name: "napt_neighbours",
     type: "gauge",

@@ -1,5 +1,5 @@
 // A metric as napt has them: what it is called and means, and how it is read when somebody asks.
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Metric as Registered, type Registry } from "prom-client";
 
 /** A value, and one for each of the metric's labels. */
 export type Sample = readonly [value: number, ...labels: string[]];
@@ -15,8 +15,31 @@ export interface Metric<Source> {
   readonly read: (source: Source) => Iterable<Sample> | Promise<Iterable<Sample>>;
 }
 
+/** How often something was how large, with the labels' values. */
+export interface HistogramSample {
+  /** How often it was at most the bound with the same number, but more than the one before; behind them: above all. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly labels: readonly string[];
+}
+
+/** A histogram of something. */
+export interface HistogramMetric<Source> extends Pick<Metric<Source>, "name" | "help" | "labels"> {
+  readonly type: "histogram";
+  readonly bounds: readonly number[];
+  readonly read: (source: Source) => Iterable<HistogramSample>;
+}
+
 /** Puts a metric into a registry, to be read at each scrape. */
-export function register<Source>(registry: Registry, source: Source, metric: Metric<Source>): void {
+export function register<Source>(
+  registry: Registry,
+  source: Source,
+  metric: Metric<Source> | HistogramMetric<Source>,
+): void {
+  if (metric.type === "histogram") {
+    registerHistogram(registry, source, metric);
+    return;
+  }
   const { name, help, labels: labelNames, type, read } = metric;
   const settings = { name, help, labelNames, registers: [registry] };
   const labelled = (values: readonly string[]) =>
@@ -42,6 +65,41 @@ export function register<Source>(registry: Registry, source: Source, metric: Met
         for (const [value, ...labels] of samples) counter.inc(labelled(labels), value);
       }),
   });
+}
+
+/** prom-client's own histograms are told each value; these were counted already. */
+function registerHistogram<Source>(
+  registry: Registry,
+  source: Source,
+  { name, help, labels: names, bounds, read }: HistogramMetric<Source>,
+): void {
+  const valuesOf = ({ counts, sum, labels }: HistogramSample) => {
+    const own = Object.fromEntries(names.map((label, i) => [label, labels[i]!]));
+    let count = 0;
+    const upTo = counts.map((more) => {
+      count += more;
+      return count;
+    });
+    const bucket = (le: number | "+Inf", value: number) => ({
+      metricName: `${name}_bucket`,
+      labels: { ...own, le },
+      value,
+    });
+    return [
+      ...bounds.map((bound, i) => bucket(bound, upTo[i]!)),
+      bucket("+Inf", count),
+      { metricName: `${name}_sum`, labels: own, value: sum },
+      { metricName: `${name}_count`, labels: own, value: count },
+    ];
+  };
+  const get = async () => ({
+    name,
+    help,
+    type: "histogram",
+    aggregator: "sum",
+    values: [...read(source)].flatMap(valuesOf),
+  });
+  registry.registerMetric({ name, help, get, reset: () => {} } as unknown as Registered);
 }
 
 /** Reads once for all who ask in one go, as a registry does: so the figures of one scrape are of one moment. */

@@ -33,7 +33,12 @@ export function metricsOf(source: Nat | Gateway): Registry {
 /** The metrics as a table in Markdown, as docs/gateway.md has it. */
 export function metricsMarkdown(): string {
   const rows = [...NAT_METRICS, ...GATEWAY_METRICS].map(
-    ({ name, type, labels, help }: Pick<Metric<unknown>, "name" | "type" | "labels" | "help">) =>
+    ({
+      name,
+      type,
+      labels,
+      help,
+    }: Pick<Metric<unknown>, "name" | "labels" | "help"> & { readonly type: string }) =>
       `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${help} |`,
   );
   return `${["| Metric | Type | Labels | Meaning |", "| --- | --- | --- | --- |", ...rows].join("\n")}\n`;

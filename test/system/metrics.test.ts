@@ -58,6 +58,19 @@ test("metrics agree with the status while traffic flows, on both ways to ask", {
   ]) {
     equal(quiet.get(name), figures(end)[name as keyof typeof after]);
   }
+  for (const side of ["inside", "outside"] as const) {
+    const of = (name: string, le?: string) =>
+      quiet.get(`${name}{side="${side}"${le === undefined ? "" : `,le="${le}"`}}`)!;
+    // Each frame came in a burst, few of which were large; and a burst takes some time, but not seconds.
+    const bursts = of("napt_burst_frames_count");
+    equal(of("napt_burst_frames_sum"), end.gateway[side].received);
+    equal(of("napt_burst_seconds_count"), bursts);
+    for (const name of ["napt_burst_frames_bucket", "napt_burst_seconds_bucket"])
+      equal(of(name, "+Inf"), bursts);
+    ok(of("napt_burst_frames_bucket", "1") > 0 && of("napt_burst_frames_bucket", "64") === bursts);
+    const seconds = of("napt_burst_seconds_sum");
+    ok(seconds > 1e-6 * bursts && seconds < 10, `${seconds} s`);
+  }
   equal(quiet.get('napt_sessions{protocol="icmp",state="none"}'), 2);
   equal(end.nat.sessions.active, 2);
   equal(quiet.get(`napt_ports_used{address="${PUBLIC}",protocol="icmp"}`), 2);

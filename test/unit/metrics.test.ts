@@ -4,9 +4,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { collectDefaultMetrics } from "prom-client";
+import { collectDefaultMetrics, Registry } from "prom-client";
 import { Gateway, metricsOf, Nat, REASONS } from "../../src/index.js";
 import { GATEWAY_METRICS } from "../../src/metrics/gateway-metrics.js";
+import { register } from "../../src/metrics/metric.js";
 import { MOST_ADDRESSES, NAT_METRICS } from "../../src/metrics/nat-metrics.js";
 import { base } from "../support/config.js";
 import { echo, raw, tcp, udp } from "../support/packets.js";
@@ -16,6 +17,8 @@ const EXAMPLES = join(__dirname, "../../examples");
 const RULES = join(EXAMPLES, "prometheus-rules.yaml");
 const HOST = "192.168.226.135";
 const REMOTE = "198.51.100.7";
+/** A histogram has these in place of a sample with its own name. */
+const OF_HISTOGRAM = /^(napt_burst_[a-z]+)_(?:bucket|sum|count)$/;
 const flow = { src: `${HOST}:4000`, dst: `${REMOTE}:53` };
 
 const noPromtool =
@@ -71,7 +74,9 @@ describe("names", () => {
     for (const file of [RULES, join(EXAMPLES, "grafana-dashboard.json")]) {
       const used = readFileSync(file, "utf8").match(/\b(?:napt|process|nodejs)_[a-z_]+/g) ?? [];
       ok(used.length >= 10, file);
-      for (const name of used) ok(known.has(name), `${file}: there is no ${name}`);
+      for (const name of used) {
+        ok(known.has(name.replace(OF_HISTOGRAM, "$1")), `${file}: there is no ${name}`);
+      }
     }
     const dashboard = JSON.parse(readFileSync(join(EXAMPLES, "grafana-dashboard.json"), "utf8"));
     const shown = JSON.stringify(dashboard.panels);
@@ -182,12 +187,42 @@ describe("figures", () => {
     ]);
   });
 
+  test("a histogram adds up what was counted by bounds, as Prometheus has it", async () => {
+    const registry = new Registry();
+    const read = () => [
+      { counts: [1, 0, 2, 4], sum: 100, labels: ["inside"] },
+      { counts: [0, 0, 0, 0], sum: 0, labels: ["outside"] },
+    ];
+    const naming = { name: "napt_size", help: "Sizes", labels: ["side"] };
+    register(registry, null, { ...naming, type: "histogram", bounds: [1, 2.5], read });
+    const text = await registry.metrics();
+    deepEqual(Object.fromEntries(samplesOf(text)), {
+      'napt_size_bucket{side="inside",le="1"}': 1,
+      'napt_size_bucket{side="inside",le="2.5"}': 1,
+      'napt_size_bucket{side="inside",le="+Inf"}': 7,
+      'napt_size_sum{side="inside"}': 100,
+      'napt_size_count{side="inside"}': 7,
+      'napt_size_bucket{side="outside",le="1"}': 0,
+      'napt_size_bucket{side="outside",le="2.5"}': 0,
+      'napt_size_bucket{side="outside",le="+Inf"}': 0,
+      'napt_size_sum{side="outside"}': 0,
+      'napt_size_count{side="outside"}': 0,
+    });
+    match(text, /^# TYPE napt_size histogram$/m);
+    if (noPromtool) console.log(`# not checked by promtool: ${noPromtool}`);
+    else equal(execFileSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" }), "");
+  });
+
   test("a stopped gateway tells that, and of its NAT", async () => {
     using gateway = idleGateway();
     gateway.nat.translate(udp(flow));
     const samples = samplesOf(await metricsOf(gateway).metrics());
     equal(samples.get("napt_gateway_running"), 0);
     equal(samples.get('napt_interface_up{side="inside"}'), 0);
+    deepEqual(
+      [...samples.keys()].filter((name) => name.startsWith("napt_burst")),
+      [],
+    );
     equal(samples.get('napt_packets_total{direction="outbound"}'), 1);
   });
 
