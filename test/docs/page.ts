@@ -37,7 +37,13 @@ export function readPage(path: string): Page {
 
 /** A block that a page's test does. */
 export type Step =
-  | { readonly kind: "file"; readonly name: string; readonly block: Block }
+  | {
+      readonly kind: "file";
+      readonly name: string;
+      /** It goes behind what the file has already. */
+      readonly more: boolean;
+      readonly block: Block;
+    }
   | {
       readonly kind: "run";
       readonly block: Block;
@@ -66,11 +72,13 @@ export function stepsOf({ path, blocks }: Page): Step[] {
         return [{ kind: "run", block, prints, fails: mark === "fails", stays: mark === "stays" }];
       }
       case "js":
-      case "yaml":
+      case "yaml": {
         // A config, or a part of one, which is no file, is checked in configs.test.ts.
         if (mark === "" && language === "yaml") return [];
-        if (!/^[a-z0-9-]+\.[a-z]+$/.test(mark)) throw wrong(`"${mark}" is no file's name, nor not run: WHY`);
-        return [{ kind: "file", name: mark, block }];
+        const [, more, name] = /^(\+ )?([a-z0-9-]+\.[a-z]+)$/.exec(mark) ?? [];
+        if (name === undefined) throw wrong(`"${mark}" is no file's name, nor not run: WHY`);
+        return [{ kind: "file", name, more: more !== undefined, block }];
+      }
       default:
         return [];
     }

@@ -38,7 +38,7 @@ export class Reader {
   /** Does one step. @throws where it does not go as the page says */
   async does(step: Exclude<Step, { kind: "not run" }>): Promise<void> {
     if (step.kind === "file") {
-      writeFileSync(join(this.folder, step.name), step.block.text);
+      writeFileSync(join(this.folder, step.name), step.block.text, { flag: step.more ? "a" : "w" });
       return;
     }
     const { prints, fails, stays } = step;
@@ -71,7 +71,8 @@ export class Reader {
   }
 
   async leave(): Promise<void> {
-    const gone = [this.#holder, ...this.#staying].map((child) => once(child, "exit"));
+    const running = [this.#holder, ...this.#staying].filter((child) => child.exitCode === null);
+    const gone = running.map((child) => once(child, "exit"));
     this.#holder.kill("SIGKILL");
     await Promise.all(gone);
     rmSync(this.folder, { recursive: true, force: true });
