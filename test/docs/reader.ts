@@ -1,5 +1,6 @@
 // Who does what a page says: in an empty folder where napt is installed, as root of a network that nobody else sees,
-// with a /run of its own. All that was started ends with it.
+// with a /run and a /var/lib of its
+// own. All that was started ends with it.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -25,7 +26,7 @@ export class Reader {
     );
     chmodSync(join(bin, "napt"), 0o755);
     const own = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    const settle = "mount -t tmpfs tmpfs /run; ip link set lo up; echo ready; exec sleep infinity";
+    const settle = "for at in /run /var/lib; do mount -t tmpfs tmpfs $at; done; ip link set lo up; echo ready; exec sleep infinity";
     this.#holder = spawn("unshare", [...own, "sh", "-ec", settle], { stdio: ["ignore", "pipe", "inherit"] });
   }
 
