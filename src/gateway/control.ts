@@ -197,7 +197,8 @@ async function readBody(message: IncomingMessage): Promise<unknown> {
 
 /** Removes the socket of a gateway that was killed; whatever else is there is somebody's. */
 function removeLeft(path: string): void {
-  if (!lstatSync(path).isSocket()) throw new Error("there is something else; name another with gateway.control");
+  if (!lstatSync(path).isSocket())
+    throw new Error("there is something else; name another with gateway.control");
   unlinkSync(path);
 }
 

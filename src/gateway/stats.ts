@@ -20,6 +20,7 @@ export interface PortStats {
   readonly refused: number;
 }
 
+/** What a gateway's thread has counted, besides its NAT. */
 export interface GatewayStats {
   readonly inside: PortStats;
   readonly outside: PortStats;

@@ -65,7 +65,8 @@ export function stepsOf({ path, blocks }: Page): Step[] {
     const next = blocks[i + 1];
     switch (language) {
       case "sh": {
-        if (!["", "fails", "stays"].includes(mark)) throw wrong(`"${mark}" is not fails, stays or not run: WHY`);
+        if (!["", "fails", "stays"].includes(mark))
+          throw wrong(`"${mark}" is not fails, stays or not run: WHY`);
         const prints = next?.language === "text" ? next.text : null;
         if (mark === "stays" && prints === null)
           throw wrong("what stays has a text block behind it: what it prints when it is ready");
@@ -100,6 +101,6 @@ export function isAsPrinted(printed: string, page: string, { begins = false } = 
             .join(".*"),
     )
     .join("\n");
-  const lines = printed.replace(/[ \t]+$/gm, "").trimEnd();
+  const lines = printed.replace(/[ \t\r]+$/gm, "").trimEnd();
   return new RegExp(`^${pattern}${begins ? "(\n|$)" : "$"}`).test(lines);
 }

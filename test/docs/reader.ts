@@ -26,7 +26,8 @@ export class Reader {
     );
     chmodSync(join(bin, "napt"), 0o755);
     const own = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    const settle = "for at in /run /var/lib; do mount -t tmpfs tmpfs $at; done; ip link set lo up; echo ready; exec sleep infinity";
+    const settle =
+      "for at in /run /var/lib; do mount -t tmpfs tmpfs $at; done; ip link set lo up; echo ready; exec sleep infinity";
     this.#holder = spawn("unshare", [...own, "sh", "-ec", settle], { stdio: ["ignore", "pipe", "inherit"] });
   }
 

@@ -30,17 +30,23 @@ describe("the control socket", { skip: process.platform !== "linux" && "the gate
   test("leaves a file alone that is no socket, and says so", () =>
     inFolder(async (path) => {
       writeFileSync(path, "precious");
-      await rejects(open(path).then((control) => control.close()), {
-        code: "NAT_ERR_GATEWAY",
-        message: `${path}: the control socket can't be made: there is something else; name another with gateway.control`,
-      });
+      await rejects(
+        open(path).then((control) => control.close()),
+        {
+          code: "NAT_ERR_GATEWAY",
+          message: `${path}: the control socket can't be made: there is something else; name another with gateway.control`,
+        },
+      );
       equal(readFileSync(path, "utf8"), "precious");
     }));
 
   test("is not taken from another gateway", () =>
     inFolder(async (path) => {
       const control = await open(path);
-      await rejects(open(path).then((control) => control.close()), /another gateway answers there/);
+      await rejects(
+        open(path).then((control) => control.close()),
+        /another gateway answers there/,
+      );
       await control.close();
       equal(existsSync(path), false);
     }));
