@@ -23,7 +23,7 @@ for (let port = 1; port <= 3; port++) nat.translate(packetOfFlow(`udp 198.51.100
 server.listen(0, "127.0.0.1", () => {
   get({ port: server.address().port, path: "/metrics" }, async (response) => {
     const text = (await response.toArray()).join("");
-    const wanted = /^napt_(packets_total.*outbound|drops_total|sessions\{.*udp|ports_used.*udp)/;
+    const wanted = /^napt_(packets_total.*outbound|drops_total.*no-mapping|sessions\{.*udp|ports_used.*udp)/;
     for (const line of text.split("\n")) if (wanted.test(line)) console.log(line);
     server.close();
     nat.close();

@@ -1,6 +1,5 @@
 // A tunnel server: clients send IP packets in datagrams, and reach the world by one public address.
-// docs/guides/embed.md makes a service of it. The last lines are two clients and a world, to try it.
-// Run: node tunnel-server.js
+// docs/guides/embed.md makes a service of it. At the end are two clients and a world, to try it.
 // Prints:
 //   the world sees 203.0.113.1
 //   the world sees 203.0.113.1
@@ -12,14 +11,14 @@ const { Nat, FROM_OUTSIDE, packetOfFlow } = require("napt");
 const nat = new Nat({ inside: ["10.8.0.0/16"], outside: ["203.0.113.1"], mtu: { inside: 1400 }, clampMss: true });
 const batch = nat.batch({ slots: 256 });
 const clients = new Map(); // who has which inside address
-const [tunnel, uplink] = [createSocket("udp4"), createSocket("udp4")];
+const [tunnel, uplink, world] = [1, 2, 3].map(() => createSocket("udp4"));
 
 /** Packets of one turn of the event loop are translated together. */
 function translateSoon(packet, flags) {
   if (packet.length < 20 || packet.length > 1500) return;
-  if (batch.count === batch.slots) translateNow();
   if (batch.count === 0) setImmediate(translateNow);
   batch.push(packet, { flags });
+  if (batch.count === batch.slots) translateNow();
 }
 function translateNow() {
   nat.translateBatch(batch);
@@ -32,8 +31,9 @@ function translateNow() {
 }
 function send(packet, side) {
   const bytes = Buffer.from(packet); // the batch is used again before the socket is done
-  const client = side === "inside" ? clients.get(bytes.subarray(16, 20).join(".")) : { port: 5001 };
-  if (client !== undefined) (side === "inside" ? tunnel : uplink).send(bytes, client.port, "127.0.0.1");
+  if (side === "outside") return uplink.send(bytes, 5001, "127.0.0.1");
+  const client = clients.get(bytes.subarray(16, 20).join("."));
+  if (client !== undefined) tunnel.send(bytes, client.port, client.address);
 }
 
 tunnel.on("message", (packet, client) => {
@@ -43,17 +43,19 @@ tunnel.on("message", (packet, client) => {
 uplink.on("message", (packet) => translateSoon(packet, FROM_OUTSIDE));
 tunnel.bind(5000, "127.0.0.1");
 
-// To try it.
-const ends = (p) => [p.subarray(12, 16).join("."), p.readUInt16BE(20), p.subarray(16, 20).join("."), p.readUInt16BE(22)];
-const world = createSocket("udp4").bind(5001, "127.0.0.1");
+const ends = (p) => [12, 16].map((at, i) => `${p.subarray(at, at + 4).join(".")}:${p.readUInt16BE(20 + 2 * i)}`);
+world.bind(5001, "127.0.0.1");
 world.on("message", (packet, from) => {
-  const [source, sourcePort, destination, destinationPort] = ends(packet);
-  console.log(`the world sees ${source}`);
-  const answer = packetOfFlow(`udp ${destination}:${destinationPort} > ${source}:${sourcePort}`);
+  const [source, destination] = ends(packet);
+  console.log(`the world sees ${source.split(":")[0]}`);
+  const answer = packetOfFlow(`udp ${destination} > ${source}`);
   setTimeout(() => world.send(answer, from.port, from.address), 100);
 });
+let waiting = 2;
 for (const address of ["10.8.0.2", "10.8.0.3"]) {
-  const client = createSocket("udp4").on("message", (packet) => console.log(`${ends(packet).slice(2).join(":")} has an answer`));
+  const client = createSocket("udp4").on("message", (packet) => {
+    console.log(`${ends(packet)[1]} has an answer`);
+    if (--waiting === 0) process.exit();
+  });
   client.send(packetOfFlow(`udp ${address}:4000 > 198.51.100.7:53`), 5000, "127.0.0.1");
 }
-setTimeout(process.exit, 500);
