@@ -9,8 +9,7 @@ const { createSocket } = require("node:dgram");
 const { Nat, FROM_OUTSIDE, packetOfFlow } = require("napt");
 
 const nat = new Nat({ inside: ["10.8.0.0/16"], outside: ["203.0.113.1"], mtu: { inside: 1400 }, clampMss: true });
-const batch = nat.batch({ slots: 256 });
-const clients = new Map(); // who has which inside address
+const [batch, clients] = [nat.batch({ slots: 256 }), new Map()]; // clients: who has which inside address
 const [tunnel, uplink, world] = [1, 2, 3].map(() => createSocket("udp4"));
 
 /** Packets of one turn of the event loop are translated together. */
@@ -44,8 +43,7 @@ uplink.on("message", (packet) => translateSoon(packet, FROM_OUTSIDE));
 tunnel.bind(5000, "127.0.0.1");
 
 const ends = (p) => [12, 16].map((at, i) => `${p.subarray(at, at + 4).join(".")}:${p.readUInt16BE(20 + 2 * i)}`);
-world.bind(5001, "127.0.0.1");
-world.on("message", (packet, from) => {
+world.bind(5001, "127.0.0.1").on("message", (packet, from) => {
   const [source, destination] = ends(packet);
   console.log(`the world sees ${source.split(":")[0]}`);
   const answer = packetOfFlow(`udp ${destination} > ${source}`);

@@ -18,13 +18,13 @@ const pages = ["", "docs", "docs/guides", "docs/api"].flatMap((folder) =>
 /** A page without its code, where brackets are no links. */
 const proseOf = (path: string) =>
   readFileSync(path, "utf8")
-    .replace(/^```[^]*?^```$/gm, "")
+    .replace(/^```[\s\S]*?^```$/gm, "")
     .replace(/`[^`\n]*`/g, (code) => code.replace(/[[\]()]/g, ""));
 
 /** What GitHub calls a page's headings, and names that it gives places itself. */
 function anchorsOf(path: string): Set<string> {
   const seen = new Map<string, number>();
-  const text = readFileSync(path, "utf8").replace(/^```[^]*?^```$/gm, "");
+  const text = readFileSync(path, "utf8").replace(/^```[\s\S]*?^```$/gm, "");
   const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => {
     const slug = heading
       .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
