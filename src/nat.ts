@@ -20,6 +20,7 @@ import { type BatchOptions, bindBatch, numberOf, PacketBatch } from "./packet-ba
 import { type NatStats, statsOf } from "./stats.js";
 import { type Verdict, verdictOf } from "./verdict.js";
 
+/** What a `Nat` has besides its config. */
 export interface NatOptions {
   /** Makes port choice and hashing repeatable: same packets, config and seed, same bytes. @default random */
   seed?: number | bigint;
@@ -27,6 +28,7 @@ export interface NatOptions {
   clock?: () => number;
 }
 
+/** What there is to say of a packet besides its bytes. */
 export interface TranslateOptions {
   /** The time in ms, by any clock that the caller keeps to; an earlier one counts as no time passed. */
   now?: number;
@@ -238,6 +240,7 @@ export class Nat {
     this.conntrack.close();
   }
 
+  /** `close`, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

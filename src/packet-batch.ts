@@ -4,6 +4,7 @@ import { type Verdict, verdictOf } from "./verdict.js";
 
 /** 32-bit words of a descriptor; `batch.descriptors[slot * DESCRIPTOR_WORDS + DESCRIPTOR.length]`. */
 export const DESCRIPTOR_WORDS = LAYOUT.descriptorBytes / 4;
+/** The words of a descriptor, in order. */
 export const DESCRIPTOR = {
   /** In: where the IPv4 header begins within `batch.bytes`. */
   offset: 0,
@@ -42,6 +43,7 @@ const COUNT = 2;
 const MOST_SLOTS = 1 << 20;
 const MOST_BYTES = 2 ** 31;
 
+/** How large a batch is. */
 export interface BatchOptions {
   /** Packets that the batch can hold. @default 256 */
   slots?: number;
@@ -154,6 +156,7 @@ export class PacketBatch {
   get count(): number {
     return this.#header[COUNT]!;
   }
+  /** @throws NatError NAT_ERR_ARGUMENT for more than `slots` */
   set count(value: number) {
     if (!Number.isInteger(value) || value < 0 || value > this.slots) {
       throw new NatError(

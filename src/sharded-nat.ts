@@ -37,6 +37,7 @@ import {
 /** A shard needs a part of each public address's ports; more of them would leave too few. */
 export const MOST_SHARDS = 64;
 
+/** What a `ShardedNat` has besides its config. */
 export interface ShardedNatOptions {
   /** Worker threads, each with a part of the public ports: 1 to {@link MOST_SHARDS}. @default one for each processor */
   shards?: number;
@@ -190,7 +191,7 @@ export class ShardedNat {
    * Translates IPv4 packets in place, those of a shard in order; packets to another shard's hosts go through both.
    * The bytes of a dropped one stay as they are. Convenient: for packet rates use a `producer`.
    * @param packets each from its IPv4 header on, alone or with options of its own; don't touch them meanwhile
-   * @param options.now the time in ms of all of them, as for `Nat.translate`
+   * @param options `now`: the time in ms of all of them, as for `Nat.translate`
    * @returns what became of each
    * @throws NatError NAT_ERR_ARGUMENT, NAT_ERR_BATCH for a packet that no batch can hold, NAT_ERR_CLOSED,
    * NAT_ERR_SHARD when a shard has died: what became of the packets is not known then
@@ -313,6 +314,7 @@ export class ShardedNat {
     await Promise.all(this.#shards.map((shard) => shard.close()));
   }
 
+  /** `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

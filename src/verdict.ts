@@ -3,10 +3,12 @@
 
 /** Forwarded: translated. Passed: left as it is. Held: comes out by `take`. Punted: for another shard (`HAIRPINNED`). */
 export const VERDICTS = ["forwarded", "passed", "held", "punted", "dropped"] as const;
+/** What becomes of a packet: one of {@link VERDICTS}. */
 export type VerdictName = (typeof VERDICTS)[number];
 
 /** Which way a packet goes; "none" where it concerns neither side. */
 export const DIRECTIONS = ["none", "outbound", "inbound", "hairpin"] as const;
+/** One of {@link DIRECTIONS}. */
 export type Direction = (typeof DIRECTIONS)[number];
 
 /** Why a packet was dropped; "none" is no reason and never counted. */
@@ -39,6 +41,7 @@ export const REASONS = [
   "fragment-timeout",
   "fragment-refused",
 ] as const;
+/** Why a packet is dropped; docs/config.md tells what each means. */
 export type DropReason = Exclude<(typeof REASONS)[number], "none">;
 
 /** What each drop reason says, for people. */

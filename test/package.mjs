@@ -1,8 +1,8 @@
 // What users get: packs the package, installs it into an empty project as npm does, and uses it from CommonJS,
-// from ES modules and from the shell.
+// from ES modules and from the shell. Its examples print what they say they do.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -49,7 +49,17 @@ try {
     "use.mts",
   );
   assert.match(run("npx", "napt", "demo", "--fast"), /all gone/);
-  console.log("the package installs and works: require, import, types, command");
+  const examples = join(project, "node_modules/napt/examples");
+  const programs = readdirSync(examples).filter((file) => file.endsWith(".js"));
+  assert.ok(programs.length >= 4, `examples: ${programs.join(", ")}`);
+  for (const program of programs) {
+    const source = readFileSync(join(examples, program), "utf8");
+    const promised = [...source.matchAll(/^\/\/ {3}(.*)$/gm)].map(([, line]) => `${line}\n`).join("");
+    assert.notEqual(promised, "", `${program} does not say what it prints`);
+    assert.ok(source.split("\n").length <= 60, `${program} has 60 lines or more`);
+    assert.equal(run("node", join(examples, program)), promised, program);
+  }
+  console.log("the package installs and works: require, import, types, command, examples");
 } finally {
   rmSync(project, { recursive: true, force: true });
 }

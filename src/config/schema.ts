@@ -1,5 +1,5 @@
 // The config as one schema: what keys there are, what they mean, what they default to. Types, error messages,
-// the JSON Schema and the README's table all come from here.
+// the JSON Schema and docs/config.md's table all come from here.
 import { z } from "zod";
 import { insideAddress, insidePrefix, portRange, publicPrefix } from "./address-fields.js";
 import { behaviourShape } from "./behaviour.js";
@@ -125,8 +125,8 @@ export const natConfigSchema = section({
     ),
 });
 
-/** A config as people write it: only `inside` and `outside` are required. */
-export type NatConfig = z.input<typeof natConfigSchema>;
+/** A config as people write it: only `inside` and `outside` are required. docs/config.md tells what each key means. */
+export interface NatConfig extends z.input<typeof natConfigSchema> {}
 
 /** A config that the schema has accepted; presets, policies and the pool are still as they were written. */
 export type ParsedConfig = z.output<typeof natConfigSchema>;

@@ -16,7 +16,7 @@ export function configTable(schema: JsonSchema = configJsonSchema()): ConfigTabl
   return [...rows(schema, "")];
 }
 
-/** The table in Markdown, as README has it. */
+/** The table in Markdown, as docs/config.md has it. */
 export function configTableMarkdown(schema?: JsonSchema): string {
   const lines = configTable(schema).map(({ key, type, default: fallback, meaning }) =>
     [

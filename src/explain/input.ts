@@ -16,8 +16,9 @@ const FLOW = /^(udp|tcp|icmp)\s+([0-9.:]+)\s*>\s*([0-9.:]+)\s*(.*)$/i;
 
 /**
  * A packet of a flow: without payload, TTL 64, DF set, its checksums right. Of TCP it is a SYN, unless letters of
- * {@link TCP_FLAGS} in brackets say otherwise; of ICMP an echo request with identifier 1, or as `id` and `reply` say.
- * @param text as {@link FLOW_FORMS}
+ * FSRPAUEC in brackets say otherwise; of ICMP an echo request with identifier 1, or as `id` and `reply` say.
+ * @param text such as "udp 192.168.226.135:4000 > 203.0.113.9:53", "tcp 192.168.226.135:4000 > 203.0.113.9:80 [A]" or
+ * "icmp 192.168.226.135 > 203.0.113.9 id 7 reply"
  * @throws NatError NAT_ERR_ARGUMENT
  */
 export function packetOfFlow(text: string): Uint8Array {

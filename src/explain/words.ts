@@ -61,6 +61,9 @@ export function explanationInWords(explanation: ToldExplanation): string {
 
 const LABEL = 10;
 
+/** Seconds as people want them. */
+const tenths = (seconds: number) => Math.round(seconds * 10) / 10;
+
 function sessionLines({
   protocol,
   inside,
@@ -74,8 +77,8 @@ function sessionLines({
   const phase = state.after === null || state.before === state.after ? state.after : phases(state);
   const ends =
     expiresIn.before === null || expiresIn.before === expiresIn.after
-      ? `ends in ${expiresIn.after} s`
-      : `ends in ${expiresIn.after} s, without it in ${expiresIn.before} s`;
+      ? `ends in ${tenths(expiresIn.after)} s`
+      : `ends in ${tenths(expiresIn.after)} s, without it in ${tenths(expiresIn.before)} s`;
   const flow = `${protocol} ${endpointText(inside)} > ${endpointText(remote)} as ${endpointText(outside)}`;
   const lines: [string, string][] = [
     ["session", `${isNew ? "new: " : ""}${flow}${phase === null ? "" : `, ${phase}`}, ${ends}`],

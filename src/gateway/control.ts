@@ -1,6 +1,6 @@
 // The control socket of a gateway: HTTP on a Unix socket, JSON, for its owner alone.
 import { once } from "node:events";
-import { rmSync } from "node:fs";
+import { lstatSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { Readable } from "node:stream";
@@ -87,11 +87,12 @@ export class ControlServer {
           `${path}: another gateway answers there; end it, or name another socket with gateway.control`,
         );
       }
-      // What a gateway left that was killed.
-      rmSync(path, { force: true });
-      await control.#listen().catch((again: Error) => {
-        throw cantOpen(path, again);
-      });
+      try {
+        removeLeft(path);
+        await control.#listen();
+      } catch (again) {
+        throw cantOpen(path, again as Error);
+      }
     }
     return control;
   }
@@ -192,6 +193,13 @@ async function readBody(message: IncomingMessage): Promise<unknown> {
   } catch {
     throw new NatError("NAT_ERR_ARGUMENT", "the request's body is not JSON");
   }
+}
+
+/** Removes the socket of a gateway that was killed; whatever else is there is somebody's. */
+function removeLeft(path: string): void {
+  if (!lstatSync(path).isSocket())
+    throw new Error("there is something else; name another with gateway.control");
+  unlinkSync(path);
 }
 
 /** Whether somebody listens at a socket. */

@@ -152,6 +152,7 @@ export class Gateway extends EventEmitter {
     this.nat.close();
   }
 
+  /** `close`, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

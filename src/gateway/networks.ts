@@ -9,6 +9,7 @@ export const PORT_KINDS = {
   outside: ["interface", "host", "tap", "tun"],
 } as const;
 
+/** What reaches a network: the keys of `gateway.inside` and `gateway.outside`. */
 export type PortKind = (typeof PORT_KINDS)["inside" | "outside"][number];
 
 /** One of the networks, by numbers in host order. */

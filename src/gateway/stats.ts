@@ -32,6 +32,7 @@ export interface PortStats {
   readonly burstTime: HistogramStats;
 }
 
+/** What a gateway's thread has counted, besides its NAT. */
 export interface GatewayStats {
   readonly inside: PortStats;
   readonly outside: PortStats;

@@ -9,10 +9,12 @@ import { RESPONSE_BIT } from "./message.js";
 import { answerNatPmp } from "./nat-pmp.js";
 import { announcement, answerPcp } from "./pcp.js";
 
-/** The UDP port of the server, and that of clients that listen for announcements on 224.0.0.1. */
+/** The UDP port of a server for PCP and NAT-PMP. */
 export const PCP_PORT = 5351;
+/** The UDP port of clients that listen for announcements, on 224.0.0.1. */
 export const PCP_CLIENT_PORT = 5350;
 
+/** How a `PcpServer` answers. */
 export interface PcpServerOptions {
   /** Seconds that a mapping lives at least, whatever is asked for (RFC 6887, section 15). @default 120 */
   minLifetime?: number;

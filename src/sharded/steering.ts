@@ -11,9 +11,9 @@ import { FROM_OUTSIDE, HAIRPINNED } from "../packet-batch.js";
 import { type Cut, partOf, shardOfHost } from "./parts.js";
 import type { SteeringPlan } from "./plan.js";
 
-/** {@link Steering.shardOf}: a fragment from outside whose datagram's first one, which has the port, did not come yet. */
+/** From `shardOf`: a fragment from outside whose datagram's first one, which has the port, did not come yet. */
 export const SHARD_UNKNOWN = -1;
-/** {@link Steering.shardOf}: a fragment that must not go anywhere, as two first ones claim its datagram. */
+/** From `shardOf`: a fragment that must not go anywhere, as two first ones claim its datagram. */
 export const SHARD_DISPUTED = -2;
 
 const ICMP = 1;

@@ -1,4 +1,4 @@
-// What of the documentation is generated: README.md's config table and drop reasons, docs/gateway.md's config table and metrics,
+// What of the documentation is generated: docs/config.md's table and drop reasons, docs/gateway.md's config table and metrics,
 // docs/presets.md. `npm run docs` writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +9,8 @@ import { REASON_MEANINGS } from "../../src/verdict.js";
 import { presetsMarkdown } from "./presets.js";
 
 export const README = join(__dirname, "../../README.md");
+export const LIBRARY_PAGE = join(__dirname, "../../docs/library.md");
+export const CONFIG_PAGE = join(__dirname, "../../docs/config.md");
 export const GATEWAY_PAGE = join(__dirname, "../../docs/gateway.md");
 export const PRESETS_PAGE = join(__dirname, "../../docs/presets.md");
 
@@ -37,7 +39,7 @@ export function withGeneratedParts(text: string): string {
 }
 
 if (require.main === module) {
-  for (const page of [README, GATEWAY_PAGE]) {
+  for (const page of [CONFIG_PAGE, GATEWAY_PAGE]) {
     writeFileSync(page, withGeneratedParts(readFileSync(page, "utf8")));
   }
   writeFileSync(PRESETS_PAGE, presetsMarkdown());

@@ -1,15 +1,21 @@
-// What README.md says is so.
+// What README.md and the pages of reference say is so. Guides are done as they stand: test/docs.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { describe, test } from "node:test";
 import { presetsMarkdown } from "../support/presets.js";
-import { GATEWAY_PAGE, PRESETS_PAGE, README, withGeneratedParts } from "../support/readme.js";
+import {
+  CONFIG_PAGE,
+  GATEWAY_PAGE,
+  LIBRARY_PAGE,
+  PRESETS_PAGE,
+  README,
+  withGeneratedParts,
+} from "../support/readme.js";
 
-const text = readFileSync(README, "utf8");
-const blocks = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
+const jsOf = (page: string) =>
+  [...readFileSync(page, "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
 const INDEX = require.resolve("../../src/index.ts");
 
 /** Runs code with `require("napt")` meaning this package. */
@@ -18,22 +24,31 @@ function run(code: string): string {
   return execFileSync(process.execPath, ["--import", "tsx", "-e", script], { encoding: "utf8" });
 }
 
-describe("README", () => {
-  test("has the config table and the drop reasons as they are (npm run docs)", () => {
-    for (const name of ["config table", "drop reasons"]) assert.ok(text.includes(`<!-- ${name} -->\n`));
+for (const [page, ...parts] of [
+  [CONFIG_PAGE, "config table", "drop reasons"],
+  [GATEWAY_PAGE, "gateway table", "metrics"],
+] as const) {
+  test(`docs/${basename(page)} has its generated parts as they are (npm run docs)`, () => {
+    const text = readFileSync(page, "utf8");
+    for (const name of parts) assert.ok(text.includes(`<!-- ${name} -->\n`));
     assert.equal(text, withGeneratedParts(text));
-    const gateway = readFileSync(GATEWAY_PAGE, "utf8");
-    for (const name of ["gateway table", "metrics"]) assert.ok(gateway.includes(`<!-- ${name} -->\n`));
-    assert.equal(gateway, withGeneratedParts(gateway));
   });
+}
 
+describe("README", () => {
   test("has an example of ten lines that prints what its comments say", () => {
-    const example = blocks[0] ?? "";
+    const example = jsOf(README)[0] ?? "";
     assert.ok(example.trim().split("\n").length <= 11);
     const promised = [...example.matchAll(/console\.log\(.*\);\s*\/\/ (.*)/g)].map((match) => match[1]);
     assert.equal(promised.length, 3);
     assert.deepEqual(run(example).trim().split("\n"), promised);
   });
+});
+
+describe("docs/library.md", () => {
+  const blocks = jsOf(LIBRARY_PAGE);
+
+  test("has the README's example", () => assert.equal(blocks[0], jsOf(README)[0]));
 
   test("has a batch example that runs", () => {
     const setup = (blocks[0] ?? "").split("console.log")[0];
@@ -77,37 +92,6 @@ describe("README", () => {
       /active: 1[\s\S]*\} 1\n\{ verdict: 'forwarded', direction: 'outbound', reason: null \}\n$/,
     );
   });
-});
-
-describe("README's explanations", () => {
-  const examples = [
-    ...text.matchAll(/```sh\nnapt explain "(.*)" --config nat\.yaml (.*)\n```\n```text\n([\s\S]*?)```/g),
-  ];
-
-  test("are of a packet that is dropped and one that goes on", () => {
-    assert.deepEqual(
-      examples.map(([, , , answer]) => answer?.split(" ")[0]),
-      ["dropped", "forwarded"],
-    );
-  });
-
-  for (const [, flow, options, answer] of examples) {
-    test(`${flow} is answered as printed`, () => {
-      const directory = mkdtempSync(join(tmpdir(), "napt-"));
-      try {
-        const config = join(directory, "nat.yaml");
-        writeFileSync(config, "inside: [192.168.226.0/24]\noutside: [203.0.113.1]\n");
-        const main = require.resolve("../../src/cli/main.ts");
-        const words = ["explain", flow!, "--config", config, ...options!.split(" ")];
-        assert.equal(
-          execFileSync(process.execPath, ["--import", "tsx", main, ...words], { encoding: "utf8" }),
-          answer,
-        );
-      } finally {
-        rmSync(directory, { recursive: true });
-      }
-    });
-  }
 });
 
 test("docs/presets.md has the presets as they are (npm run docs)", () => {
