@@ -23,6 +23,7 @@ export type {
 } from "./events/event.js";
 export { NAT_EVENTS } from "./events/event.js";
 export type { EventOptions, EventStream } from "./events/event-stream.js";
+export type { NatEvents } from "./events/nat-events.js";
 export type { ExplainedEmission, ExplainedSession, Explanation } from "./explain/explanation.js";
 export type { FieldChange } from "./explain/fields.js";
 export { packetOfFlow, packetOfHex } from "./explain/input.js";

@@ -59,8 +59,8 @@ export interface Session {
 const FIELDS = LAYOUT.sessionFields;
 const PERMANENT = 16;
 
-/** @internal The session in the row that begins at a number. */
-export function sessionAt(row: Float64Array, at: number): Session {
+/** @internal The session in the row that begins at a number; of an event, as far as that tells it. */
+export function eventSessionAt(row: Float64Array, at: number): Omit<Session, "lastSeen" | "expiresAt"> {
   const field = (index: number) => row[at + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
   return {
@@ -71,11 +71,14 @@ export function sessionAt(row: Float64Array, at: number): Session {
     state: TCP_PHASES[field(8)] ?? null,
     permanent: (field(9) & PERMANENT) !== 0,
     createdAt: field(13),
-    lastSeen: field(11),
-    expiresAt: field(12),
     packets: { outbound: field(14), inbound: field(15) },
     bytes: { outbound: field(16), inbound: field(17) },
   };
+}
+
+/** @internal The session in the row that begins at a number. */
+export function sessionAt(row: Float64Array, at: number): Session {
+  return Object.assign(eventSessionAt(row, at), { lastSeen: row[at + 11]!, expiresAt: row[at + 12]! });
 }
 
 /** @internal The sessions in rows that the engine has read. */

@@ -5,11 +5,12 @@ const ROWS = 512;
 
 /** The events of an engine in this thread. */
 export function engineEvents(engine: Engine): EventSource {
-  const rows = new Float64Array(LAYOUT.sessionFields * ROWS);
+  let rows: Float64Array | undefined;
   let lost = 0;
   return {
     record: (mask) => engine.recordEvents(mask),
     take(deliver) {
+      rows ??= new Float64Array(LAYOUT.sessionFields * ROWS);
       // What comes meanwhile, from a gateway's thread, may wait for the next time.
       for (let left = LAYOUT.eventRing; left > 0; left -= ROWS) {
         const filled = engine.takeEvents(rows);

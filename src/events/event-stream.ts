@@ -1,22 +1,21 @@
 import { NatError } from "../errors.js";
-import type { NatEvent, NatEventType } from "./event.js";
-import { NAT_EVENTS } from "./event.js";
+import { NAT_EVENTS, type NatEvent, type NatEventOf, type NatEventType } from "./event.js";
 import { maskOf } from "./rows.js";
 
 /** What a reader wants to hear of. */
-export interface EventOptions {
+export interface EventOptions<Type extends NatEventType = NatEventType> {
   /** @default all */
-  types?: Iterable<NatEventType>;
+  types?: Iterable<Type>;
   /** Picks events; what it throws ends the stream, and is thrown by `next` and `take`. */
-  filter?: (event: NatEvent) => boolean;
+  filter?: (event: NatEventOf<Type>) => boolean;
   /** Events that wait for the reader, at most; what goes beyond is lost and counted. @default 16384 */
   capacity?: number;
 }
 
 const MOST_CAPACITY = 1 << 20;
 
-interface Waiting {
-  resolve(result: IteratorResult<NatEvent, undefined>): void;
+interface Waiting<Event> {
+  resolve(result: IteratorResult<Event, undefined>): void;
   reject(error: unknown): void;
 }
 
@@ -24,22 +23,24 @@ interface Waiting {
  * Events for one reader, with a bounded queue of its own. Ends by `break`, `return()`, or with its `Nat`. Waiting for an
  * event does not keep the process alive.
  */
-export class EventStream implements AsyncIterableIterator<NatEvent> {
+export class EventStream<Type extends NatEventType = NatEventType>
+  implements AsyncIterableIterator<NatEventOf<Type>>
+{
   /** @internal */
   readonly mask: number;
-  readonly #filter: (event: NatEvent) => boolean;
+  readonly #filter: (event: NatEventOf<Type>) => boolean;
   readonly #capacity: number;
   readonly #pull: () => void;
   readonly #leave: () => void;
-  readonly #waiting: Waiting[] = [];
-  #queue: NatEvent[] = [];
+  readonly #waiting: Waiting<NatEventOf<Type>>[] = [];
+  #queue: NatEventOf<Type>[] = [];
   #taken = 0; // of the queue
   #lost = 0;
   #isOver = false;
   #failure: { error: unknown } | null = null;
 
   /** @internal `conntrack.events` is the way to one. @throws NatError NAT_ERR_ARGUMENT */
-  constructor(options: EventOptions, pull: () => void, leave: (stream: EventStream) => void) {
+  constructor(options: EventOptions<Type>, pull: () => void, leave: () => void) {
     const { types = NAT_EVENTS, filter = () => true, capacity = 16_384 } = options;
     this.mask = maskOf(checkTypes(types));
     if (typeof filter !== "function") {
@@ -52,7 +53,7 @@ export class EventStream implements AsyncIterableIterator<NatEvent> {
     this.#filter = filter;
     this.#capacity = capacity;
     this.#pull = pull;
-    this.#leave = () => leave(this);
+    this.#leave = leave;
   }
 
   /** Events that were lost since it began: it was full, or (then of any type) nobody took them from the engine. */
@@ -61,7 +62,7 @@ export class EventStream implements AsyncIterableIterator<NatEvent> {
   }
 
   /** Takes all that there is now, without waiting; of a `ShardedNat`: that has come so far. */
-  take(): NatEvent[] {
+  take(): NatEventOf<Type>[] {
     if (!this.#isOver) this.#pull();
     this.#checkFailure();
     const events = this.#queue.slice(this.#taken);
@@ -70,7 +71,7 @@ export class EventStream implements AsyncIterableIterator<NatEvent> {
     return events;
   }
 
-  async next(): Promise<IteratorResult<NatEvent, undefined>> {
+  async next(): Promise<IteratorResult<NatEventOf<Type>, undefined>> {
     if (this.#taken === this.#queue.length && !this.#isOver) this.#pull();
     const value = this.#queue[this.#taken];
     if (value !== undefined) {
@@ -87,7 +88,7 @@ export class EventStream implements AsyncIterableIterator<NatEvent> {
   }
 
   /** Ends it; what waits in it is gone. */
-  async return(): Promise<IteratorResult<NatEvent, undefined>> {
+  async return(): Promise<IteratorResult<NatEventOf<Type>, undefined>> {
     this.#queue = [];
     this.#taken = 0;
     this.end();
@@ -98,8 +99,9 @@ export class EventStream implements AsyncIterableIterator<NatEvent> {
     return this;
   }
 
-  /** @internal */
-  deliver(event: NatEvent): void {
+  /** @internal An event of its types. */
+  deliver(told: NatEvent): void {
+    const event = told as NatEventOf<Type>;
     try {
       if (this.#isOver || !this.#filter(event)) return;
     } catch (error) {

@@ -1,8 +1,9 @@
 import { EventEmitter } from "node:events";
 import { NatError } from "../errors.js";
+import { LAYOUT } from "../native.js";
 import { NAT_EVENTS, type NatEventOf, type NatEventType } from "./event.js";
 import { type EventOptions, EventStream } from "./event-stream.js";
-import { eventsOf, maskOf } from "./rows.js";
+import { eventAt, maskOf } from "./rows.js";
 
 /** Where events come from: an engine, or a worker's. */
 export interface EventSource {
@@ -24,7 +25,7 @@ type EventMap = { [Type in NatEventType]: [event: NatEventOf<Type>] };
  */
 export class NatEvents extends EventEmitter<EventMap> {
   readonly #source: EventSource;
-  readonly #streams = new Set<EventStream>();
+  readonly #streams = new Set<Pick<EventStream, "mask" | "deliver" | "miss" | "end">>();
   #timer: NodeJS.Timeout | undefined;
   #mask = 0;
   /** What is being taken, where that takes its time. */
@@ -44,16 +45,13 @@ export class NatEvents extends EventEmitter<EventMap> {
    * @example
    * for await (const event of nat.conntrack.events({ types: ["session-opened"] })) console.log(event.session.public);
    */
-  events(options: EventOptions = {}): EventStream {
+  events<Type extends NatEventType = NatEventType>(options: EventOptions<Type> = {}): EventStream<Type> {
     if (this.#isOver) throw new NatError("NAT_ERR_CLOSED", "this Nat is closed");
-    const stream = new EventStream(
-      options,
-      () => void this.#take(),
-      (ended) => {
-        this.#streams.delete(ended);
-        this.#renew();
-      },
-    );
+    const leave = () => {
+      this.#streams.delete(stream);
+      this.#renew();
+    };
+    const stream: EventStream<Type> = new EventStream(options, () => void this.#take(), leave);
     void this.#take(); // what others were told of before is not for it
     this.#streams.add(stream);
     this.#renew();
@@ -122,8 +120,9 @@ export class NatEvents extends EventEmitter<EventMap> {
 
   #deliver(rows: Float64Array, lost: number): void {
     if (lost > 0) for (const stream of this.#streams) stream.miss(lost);
-    for (const event of eventsOf(rows)) {
-      const bit = maskOf([event.type]);
+    for (let row = 0; row < rows.length; row += LAYOUT.sessionFields) {
+      const event = eventAt(rows, row);
+      const bit = 1 << rows[row]!;
       for (const stream of this.#streams) if ((stream.mask & bit) !== 0) stream.deliver(event);
       try {
         this.emit(event.type, event as never);

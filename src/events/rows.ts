@@ -1,10 +1,7 @@
 // Events as the engine tells them: rows of numbers, laid out as those of sessions.
 import { formatIpv4 } from "../config/cidr.js";
-import { LAYOUT } from "../native.js";
-import { protocolName, sessionAt } from "../session.js";
+import { eventSessionAt, protocolName } from "../session.js";
 import { HOST_QUOTAS, NAT_EVENTS, type NatEvent, type NatEventType } from "./event.js";
-
-const FIELDS = LAYOUT.sessionFields;
 
 /** The bits of event types, as the engine records by them. */
 export function maskOf(types: Iterable<NatEventType>): number {
@@ -13,12 +10,8 @@ export function maskOf(types: Iterable<NatEventType>): number {
   return mask;
 }
 
-/** The events in rows that the engine has filled. */
-export function* eventsOf(rows: Float64Array): IterableIterator<NatEvent> {
-  for (let at = 0; at < rows.length; at += FIELDS) yield eventAt(rows, at);
-}
-
-function eventAt(rows: Float64Array, row: number): NatEvent {
+/** The event in the row that begins at a number. */
+export function eventAt(rows: Float64Array, row: number): NatEvent {
   const field = (index: number) => rows[row + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
   const type = NAT_EVENTS[field(0)]!;
@@ -41,8 +34,7 @@ function eventAt(rows: Float64Array, row: number): NatEvent {
     case "host-limit":
       return { type, at, inside: formatIpv4(field(2)), limit: HOST_QUOTAS[field(14)]! };
     default: {
-      const { lastSeen: _, expiresAt: __, ...session } = sessionAt(rows, row);
-      return { type, at, session };
+      return { type, at, session: eventSessionAt(rows, row) };
     }
   }
 }
