@@ -16,8 +16,8 @@ export function engineEvents(engine: Engine): EventSource {
         const filled = engine.takeEvents(rows);
         const before = lost;
         lost = engine.eventsLost();
-        deliver(rows.subarray(0, filled * LAYOUT.sessionFields), lost - before);
-        if (filled < ROWS) return;
+        const goesOn = deliver(rows.subarray(0, filled * LAYOUT.sessionFields), lost - before);
+        if (!goesOn || filled < ROWS) return;
       }
     },
   };

@@ -9,8 +9,8 @@ import { eventAt, maskOf } from "./rows.js";
 export interface EventSource {
   /** What is recorded from now on. */
   record(mask: number): void;
-  /** Hands over all that there is, in rows, and how many were lost since the last time. */
-  take(deliver: (rows: Float64Array, lost: number) => void): void | Promise<void>;
+  /** Hands over all that there is, in rows, and how many were lost since the last time, until nobody listens. */
+  take(deliver: (rows: Float64Array, lost: number) => boolean): void | Promise<void>;
 }
 
 /** ms between looks at what has happened, while somebody listens. */
@@ -118,7 +118,8 @@ export class NatEvents extends EventEmitter<EventMap> {
     return this.#taking;
   }
 
-  #deliver(rows: Float64Array, lost: number): void {
+  /** @returns whether to go on: a listener may have closed the Nat */
+  #deliver(rows: Float64Array, lost: number): boolean {
     if (lost > 0) for (const stream of this.#streams) stream.miss(lost);
     for (let row = 0; row < rows.length; row += LAYOUT.sessionFields) {
       const event = eventAt(rows, row);
@@ -133,5 +134,6 @@ export class NatEvents extends EventEmitter<EventMap> {
         });
       }
     }
+    return !this.#isOver;
   }
 }

@@ -32,9 +32,9 @@ function eventsOfShards(view: () => View): EventSource {
       const takeFrom = async (shard: Shard) => {
         for (let isMore = true; isMore; ) {
           const [rows, more, total] = (await shard.ask("takeEvents")) as [Float64Array, boolean, number];
-          deliver(rows, total - (lost.get(shard) ?? 0));
+          const before = lost.get(shard) ?? 0;
           lost.set(shard, total);
-          isMore = more;
+          isMore = deliver(rows, total - before) && more;
         }
       };
       await Promise.all(view().shards.map(takeFrom));

@@ -247,6 +247,15 @@ describe("listeners", () => {
     deepEqual(heard, [4002]);
   });
 
+  test("one may close its Nat", () => {
+    const nat = new Nat(CONFIG);
+    const events = nat.conntrack.events({ types: ["session-opened"] });
+    nat.conntrack.once("session-opened", () => nat.close());
+    for (let port = 1000; port < 2000; port++) nat.translate(question(port), { now: 0 });
+    ok(events.take().length > 0);
+    throws(() => nat.conntrack.size, code("NAT_ERR_CLOSED"));
+  });
+
   test("one that throws hurts no other, and neither they nor streams keep the process alive", () => {
     const script = `
       const { Nat } = require("./src/index.ts");

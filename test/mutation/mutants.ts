@@ -1394,7 +1394,7 @@ export const mutants: readonly Mutant[] = [
   ...group("events", "nat/fast_path.cpp", [
     [
       "a first answer in a batch is not told",
-      "if (known.tellsFirst && s.packets[side] == 0) return false;",
+      "if (s.packets[side] == 0 && nat_.events_.wants(EventType::SessionEstablished)) return false;",
       "",
     ],
   ]),
