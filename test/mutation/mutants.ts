@@ -469,11 +469,6 @@ export const mutants: readonly Mutant[] = [
     ["blocks never rest", "if (config_.blockHold == 0) {", "if (true) {"],
     ["blocks rest too long", "since >= config_.blockHold", "since > config_.blockHold"],
     [
-      "no word of a released block",
-      "log.add({now_, host.address, outside, block.low, block.high, false});",
-      "",
-    ],
-    [
       "a deterministic host is the next one",
       "number += inside - range.first;",
       "number += inside - range.first + 1;",
@@ -497,7 +492,6 @@ export const mutants: readonly Mutant[] = [
     ["a block of a forward's port alone is given", "== 0 && hasPort(low, low + size_ - 1)", "== 0"],
     ["a block is never taken back", "if (--blocks_[slot].bindings == 0 && ", "if (false && "],
   ]),
-  ...group("port blocks", "nat/block_log.h", [["events are told twice", "    count_ = 0;\n", ""]]),
 
   ...group("bindings", "nat/bindings.cpp", [
     [
@@ -584,7 +578,7 @@ export const mutants: readonly Mutant[] = [
   ...group("hosts", "nat/hosts.h", [
     ["the burst is one more", "(burst - 1) * (kSecond / rate)", "burst * (kSecond / rate)"],
     ["idle time is saved up", "(due_ < now ? now : due_)", "due_"],
-    ["a host's slot is lost", "    free_ = slot + 1;\n  }\n\n  uint64_t hash", "  }\n\n  uint64_t hash"],
+    ["a host's slot is lost", "    free_ = slot + 1;\n  }\n\n  /// Whether", "  }\n\n  /// Whether"],
   ]),
   ...group("hosts", "nat/session_life.cpp", [
     ["new sessions in all are not counted", "sessionRate_.count(config_.sessionRate, now_);", ""],
@@ -793,8 +787,8 @@ export const mutants: readonly Mutant[] = [
     ["its port rests", "bindings_.hurry(space, address);", ""],
     [
       "evicted sessions are not counted",
-      "removeSession(oldest, stats.sessionsEvicted);\n  bindings_",
-      "removeSession(oldest, stats.sessionsDeleted);\n  bindings_",
+      "removeSession(oldest, EventType::SessionEvicted);\n  bindings_",
+      "removeSession(oldest, EventType::SessionDeleted);\n  bindings_",
     ],
   ]),
   ...group("eviction", "nat/session_life.cpp", [["it can't be switched off", "!config_.evict || ", ""]]),
@@ -848,11 +842,7 @@ export const mutants: readonly Mutant[] = [
       "if (false)",
     ],
     ["inbound packets always refresh", "touched = now & (uint64_t{side} - 1);", ""],
-    [
-      "inbound packets never refresh",
-      "if (known.refreshesInbound && known.inboundRefreshes[s.profile] != 0) touched = now;",
-      "",
-    ],
+    ["inbound packets never refresh", "if (known.inboundRefreshes[s.profile] != 0) touched = now;", ""],
     [
       "the endpoints are not compared",
       "(addresses | ports | spoofed | (s.protocol ^ lane.protocol)) == 0",
@@ -1260,5 +1250,152 @@ export const mutants: readonly Mutant[] = [
   ]),
   ...group("explicit mappings", "nat/eviction.cpp", [
     ["it can be evicted", "if (isAnchor(s)) return true;", ""],
+  ]),
+
+  ...group("events", "nat/events.h", [
+    ["what nobody wants is recorded", "if (!wants(event.type)) return;", ""],
+    ["a full ring is written over", "== kMost) {", "== 2 * kMost) {"],
+    [
+      "what is lost is not counted",
+      "lost_.load(std::memory_order_relaxed) + 1",
+      "lost_.load(std::memory_order_relaxed)",
+    ],
+    ["events are told again", "read_.store(from + count", "read_.store(from"],
+    ["more is told than was asked for", "there < most ? there : most", "there"],
+    [
+      "a new config begins with an empty ring",
+      "written_ = other.written_.load();",
+      "written_ = other.read_.load();",
+    ],
+    ["a new config records nothing", "mask_ = other.mask_;", ""],
+  ]),
+  ...group("events", "nat/pressure.h", [
+    ["the threshold is told with each binding", "level = Level::Tight;", ""],
+    ["relief is told each time", "level = Level::Easy;\n      tell", "tell"],
+    ["nobody is relieved", "level != Level::Easy && !isAbove", "false && !isAbove"],
+    [
+      "relief comes at the threshold",
+      "level != Level::Easy && !isAbove(fill, threshold_ - kSlack)",
+      "level != Level::Easy && !isAbove(fill, threshold_)",
+    ],
+    ["exhaustion is told with each packet", "if (level == Level::Exhausted) return;", ""],
+    ["a new config forgets what was told", "levels_[size_t{address} * kSpaces + space] = level;", ""],
+    [
+      "who listens anew is told nothing of what goes on",
+      "std::fill(levels_.begin(), levels_.end(), Level::Easy);",
+      "",
+    ],
+    ["a pool has no protocol", "if (portSpace(protocol) == space) event.protocol = protocol;", ""],
+  ]),
+  ...group("events", "nat/event_path.cpp", [
+    ["any packet establishes", "side == answers && sessions_.packets(slot, side) == 1", "side == answers"],
+    ["the first packet establishes", "side == answers && sessions_", "sessions_"],
+    ["who came from outside answers himself", "(s.flags & kVisitor) != 0 ? kOut : kIn", "kIn"],
+    ["a connection is established time and again", "isOpen(now) && !isOpen(was)", "isOpen(now)"],
+    ["a connection is closed time and again", "isOver && was <= TcpPhase::HalfClosed", "isOver"],
+    ["half closed is closed", "now > TcpPhase::HalfClosed", "now > TcpPhase::Established"],
+    [
+      "the first try is the last word",
+      "reason == Reason::HostLimit && !ideal",
+      "reason == Reason::HostLimit",
+    ],
+    ["each quota is that of sessions", "? HostQuota::Bindings", "? HostQuota::Sessions"],
+    ["the rate of all is a host's", "!fromOutside && !bindings_.withinRate(host)", "!fromOutside"],
+    [
+      "what was due is deleted",
+      "old.isLive(slot) ? EventType::SessionDeleted : EventType::SessionExpired",
+      "EventType::SessionDeleted",
+    ],
+    [
+      "what stays is told to end",
+      "s.protocol == 0 || sessions_.find(Key::of(s)) != SessionTable::kNone",
+      "s.protocol == 0",
+    ],
+    [
+      "a pool's pressure outlives its listeners",
+      "if (!events_.wantsPools()) bindings_.forgetPressure();",
+      "",
+    ],
+  ]),
+  ...group("events", "nat/bindings.cpp", [
+    [
+      "bindings that share are none",
+      "tell(EventType::BindingCreated, s, isNew);",
+      "if (isNew) tell(EventType::BindingCreated, s, isNew);",
+    ],
+    [
+      "a wish that may yet be met is an exhausted pool",
+      "if (!events_.isOn() || wish.ideal ||",
+      "if (!events_.isOn() ||",
+    ],
+    [
+      "a host with all of its blocks exhausts the pool",
+      "(now.total != 0 && blocks_.free(address) == 0)",
+      "true",
+    ],
+    ["ports that rest can be given", "total - pool_.free(space, address)", "pool_.used(space, address)"],
+    [
+      "one that became several is one",
+      "there != kNone && to.successor(there, from) == head",
+      "there != kNone",
+    ],
+    [
+      "a forward's sessions have a binding of the pool",
+      "there != kNone && (other.sessions_[there].flags & kPermanent) == 0",
+      "there != kNone",
+    ],
+    ["blocks are ports", "(space == Pressure::kBlocks) == blocks_.enabled()", "true"],
+  ]),
+  ...group("events", "nat/port_blocks.cpp", [
+    [
+      "no word of a released block",
+      "tell(EventType::BlockReleased, host.address, addresses_[block.address].address, block);",
+      ";",
+    ],
+    ["all blocks are told to be new", "if (!old.hasSame(oldHosts, inside, outside, block)) {", "{"],
+    ["all blocks are told to be gone", "if (!hasSame(hosts, inside, outside, block)) {", "{"],
+    [
+      "blocks that come free relieve nobody",
+      "taken_[address]--;\n  if (events_.wantsPools())",
+      "taken_[address]--;\n  if (false)",
+    ],
+  ]),
+  ...group("events", "nat/hosts.h", [
+    ["a host is told with each packet", "if (last != 0 && tick - last < kApart >> kShift) return false;", ""],
+    [
+      "a host is told once and never again",
+      "if (last != 0 && tick - last < kApart >> kShift) return false;",
+      "if (last != 0) return false;",
+    ],
+    [
+      "a slot's new host was told",
+      "if (told.host != hosts_[slot].address) told = {hosts_[slot].address, {}};",
+      "",
+    ],
+  ]),
+  ...group("events", "nat/timers.h", [
+    ["a notice is the end", "next = deadline;", ""],
+    ["no notice is given", "notice(session);", ""],
+    [
+      "what is handed down is not noticed",
+      "file(session, noticeOf(session) >> kTickShift);",
+      "file(session, (noticeOf(session) + 60'000'000'000) >> kTickShift);",
+    ],
+  ]),
+  ...group("events", "nat/session_life.cpp", [
+    [
+      "a short time is near its end from its beginning",
+      "std::min(config_.expiringBefore, half)",
+      "config_.expiringBefore",
+    ],
+    ["what ends at a time is not noticed", "timeout == 0 ? config_.expiringBefore : ", ""],
+    ["a new session is not noticed", "noticeOf(now_ + idle, idle)", "now_ + idle"],
+  ]),
+  ...group("events", "nat/fast_path.cpp", [
+    [
+      "a first answer in a batch is not told",
+      "if (s.packets[side] == 0 && nat_.events_.wants(EventType::SessionEstablished)) return false;",
+      "",
+    ],
   ]),
 ];

@@ -1,8 +1,9 @@
 // What of the documentation is generated: docs/config.md's table and drop reasons, docs/gateway.md's config table and metrics,
-// docs/presets.md. `npm run docs` writes it; a test compares.
+// docs/events.md's types, docs/presets.md. `npm run docs` writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configTableMarkdown } from "../../src/config/table.js";
+import { EVENT_MEANINGS } from "../../src/events/event.js";
 import { gatewayJsonSchema } from "../../src/gateway/config.js";
 import { metricsMarkdown } from "../../src/metrics/metrics.js";
 import { REASON_MEANINGS } from "../../src/verdict.js";
@@ -12,18 +13,20 @@ export const README = join(__dirname, "../../README.md");
 export const LIBRARY_PAGE = join(__dirname, "../../docs/library.md");
 export const CONFIG_PAGE = join(__dirname, "../../docs/config.md");
 export const GATEWAY_PAGE = join(__dirname, "../../docs/gateway.md");
+export const EVENTS_PAGE = join(__dirname, "../../docs/events.md");
 export const PRESETS_PAGE = join(__dirname, "../../docs/presets.md");
 
-function reasonsMarkdown(): string {
-  const rows = Object.entries(REASON_MEANINGS).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`);
-  return `${["| Reason | |", "| --- | --- |", ...rows].join("\n")}\n`;
+function meaningsMarkdown(title: string, meanings: Readonly<Record<string, string>>): string {
+  const rows = Object.entries(meanings).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
+  return `${[`| ${title} | |`, "| --- | --- |", ...rows].join("\n")}\n`;
 }
 
 /** A page with its generated parts made anew. */
 export function withGeneratedParts(text: string): string {
   const parts = {
     "config table": configTableMarkdown(),
-    "drop reasons": reasonsMarkdown(),
+    "drop reasons": meaningsMarkdown("Reason", REASON_MEANINGS),
+    events: meaningsMarkdown("Type", EVENT_MEANINGS),
     "gateway table": configTableMarkdown(gatewayJsonSchema()),
     metrics: metricsMarkdown(),
   };
@@ -39,7 +42,7 @@ export function withGeneratedParts(text: string): string {
 }
 
 if (require.main === module) {
-  for (const page of [CONFIG_PAGE, GATEWAY_PAGE]) {
+  for (const page of [CONFIG_PAGE, GATEWAY_PAGE, EVENTS_PAGE]) {
     writeFileSync(page, withGeneratedParts(readFileSync(page, "utf8")));
   }
   writeFileSync(PRESETS_PAGE, presetsMarkdown());

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { presetsMarkdown } from "../support/presets.js";
 import {
   CONFIG_PAGE,
+  EVENTS_PAGE,
   GATEWAY_PAGE,
   LIBRARY_PAGE,
   PRESETS_PAGE,
@@ -27,6 +28,7 @@ function run(code: string): string {
 for (const [page, ...parts] of [
   [CONFIG_PAGE, "config table", "drop reasons"],
   [GATEWAY_PAGE, "gateway table", "metrics"],
+  [EVENTS_PAGE, "events"],
 ] as const) {
   test(`docs/${basename(page)} has its generated parts as they are (npm run docs)`, () => {
     const text = readFileSync(page, "utf8");
