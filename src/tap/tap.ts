@@ -16,7 +16,8 @@ export interface TapOptions {
   /** Bytes that wait at most to be read; beyond them packets are lost, and counted. @default 4 MiB */
   capacity?: number;
   /**
-   * What time it was at 0 of the caller's clock, in ms since 1970; a gateway's packets have their own time.
+   * What time it was at 0 of the caller's clock, in ms since 1970: 0 where calls say `now: Date.now()`. A gateway's
+   * packets have the system's time.
    * @default right for the `Nat`'s default clock; with a `clock` of your own 0, which is right for `Date.now`
    */
   epoch?: number;
