@@ -24,5 +24,8 @@ export {
   ShardedConntrack,
   ShardedMappings,
   ShardedNat,
+  Tap,
   VERDICTS,
+  captureTap,
+  commentOf,
 } from "./dist/index.js";

@@ -9,6 +9,7 @@ import { ExplicitMappings } from "./explicit-mappings.js";
 import { closedEngine, type Engine, guarded, LAYOUT, type NativePacket, native } from "./native.js";
 import { type BatchOptions, bindBatch, numberOf, PacketBatch } from "./packet-batch.js";
 import { type NatStats, statsOf } from "./stats.js";
+import { Tap, type TapOptions } from "./tap/tap.js";
 import { type Verdict, verdictOf } from "./verdict.js";
 
 /** What a `Nat` has besides its config. */
@@ -55,6 +56,7 @@ export let engineOf: (nat: Nat) => Engine;
 
 const KINDS = ["fragment", "icmp", "discarded"] as const;
 const NO_OPTIONS: TranslateOptions = {};
+const performanceNow = () => performance.now();
 
 /**
  * A NAT: one owner of public addresses and their ports, with the sessions through them.
@@ -72,6 +74,9 @@ export class Nat {
   readonly mappings: ExplicitMappings;
   #engine: Engine;
   readonly #clock: () => number;
+  /** What time it was at 0 of the clock, in ms since 1970, if that is known. */
+  readonly #epoch: number;
+  readonly #taps = new Set<Tap>();
   /** Whose batches are its own. */
   readonly #key = {};
   #config: ResolvedNatConfig;
@@ -84,11 +89,12 @@ export class Nat {
    * @throws ConfigError when the config is not right
    * @throws NatError NAT_ERR_ARGUMENT for a bad option, NAT_ERR_MEMORY when the system refuses the memory
    */
-  constructor(config: NatConfig, { seed, clock = () => performance.now() }: NatOptions = {}) {
+  constructor(config: NatConfig, { seed, clock = performanceNow }: NatOptions = {}) {
     if (typeof clock !== "function")
       throw new NatError("NAT_ERR_ARGUMENT", "clock: expected a function that gives ms");
     this.#config = parseConfig(config);
     this.#clock = clock;
+    this.#epoch = clock === performanceNow ? Date.now() - performance.now() : 0;
     const words = seedWords(seed);
     this.#engine = guarded(() => new native.Engine(compileConfig(this.#config), words));
     this.conntrack = new Conntrack(this.#engine, clock);
@@ -176,6 +182,33 @@ export class Nat {
     return this.#engine.take().map(emittedOf);
   }
 
+  /**
+   * Shows packets as they came and as they left, from now on: those that are translated, with what became of them, and
+   * those that the NAT puts out itself, as they are taken. Of a gateway (`gateway.nat.tap()`) it shows what its thread
+   * moves, as frames. At most eight at a time. `captureTap` writes what it shows to a file for Wireshark.
+   *
+   * Without taps this costs nothing; with one each packet is copied twice.
+   * @throws NatError NAT_ERR_ARGUMENT for a bad option, or one too many; NAT_ERR_CLOSED
+   * @example
+   * for await (const { side, way, verdict, packet } of nat.tap({ filter: "dropped not :22" })) ...
+   */
+  tap(options: TapOptions = {}): Tap {
+    const engine = this.#engine;
+    engine.pending(); // throws first when closed
+    const tap = new Tap(
+      {
+        open: (memory, wanted, snaplen) => engine.openTap(memory, wanted, snaplen),
+        close: (number) => {
+          engine.closeTap(number);
+          this.#taps.delete(tap);
+        },
+      },
+      { epoch: this.#epoch, ...options },
+    );
+    this.#taps.add(tap);
+    return tap;
+  }
+
   /** Puts out what waits for a time that will not come, as at the end of a capture; then `take`. */
   flush(): void {
     this.#engine.flush();
@@ -205,6 +238,7 @@ export class Nat {
   close(): void {
     if (this.#engine === closedEngine) return;
     this.conntrack.close();
+    for (const tap of this.#taps) tap.close();
     this.#engine.close();
     this.#engine = closedEngine;
   }

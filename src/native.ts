@@ -170,6 +170,9 @@ export interface Engine {
   ): [bytes: number, restored: number, expired: number, refused: number];
   reconfigure(config: CompiledConfig): void;
   close(): void;
+  /** Bits of `wanted`: 1 inside, 2 outside, 4 dropped packets, 8 others. Its number; 0 when there are too many. */
+  openTap(memory: Uint8Array, wanted: number, snaplen: number): number;
+  closeTap(number: number): void;
 }
 
 /** One of a gateway's networks: its interface, and addresses as numbers in host order. */
@@ -216,7 +219,7 @@ export interface NativeGateway {
   setFilter(side: NativeSide, program: Uint8Array): boolean;
   setNeighbour(side: NativeSide, address: number, mac: Uint8Array): void;
   forgetNeighbour(side: NativeSide, address: number): void;
-  /** Sends a frame; with `route` to its packet's next hop, whoever that is. */
+  /** Sends a frame, with `offload` one that waited; with `route` to its packet's next hop, whoever that is. */
   inject(side: NativeSide, frame: Uint8Array, offload?: Uint8Array, route?: boolean): void;
   takePunts(): NativePunt[];
   readCounters(): GatewayStats;
@@ -240,12 +243,15 @@ interface Addon {
     tcpPhases: string[];
     events: string[];
     quotas: string[];
+    tapKinds: string[];
     batchMagic: number;
     headerBytes: number;
     descriptorBytes: number;
     sessionFields: number;
     sessionKinds: number;
     portFields: number;
+    tapHeaderBytes: number;
+    tapRecordBytes: number;
     counters: number;
     eventRing: number;
   };
@@ -254,6 +260,18 @@ interface Addon {
 /** Phases of a TCP session (native/nat/tcp.h). */
 export const TCP_PHASES = ["opening", "established", "half-closed", "closing", "time-wait", "reset"] as const;
 export type TcpPhase = (typeof TCP_PHASES)[number];
+
+/** What a packet is that a tap is shown (native/nat/tap.h). */
+export const TAP_KINDS = [
+  "translated",
+  "released",
+  "piece",
+  "rewritten",
+  "originated",
+  "delayed",
+  "own",
+] as const;
+export type TapKind = (typeof TAP_KINDS)[number];
 
 /** Numbers that both languages build memory by. */
 export const LAYOUT = {
@@ -265,6 +283,8 @@ export const LAYOUT = {
   portFields: 10,
   counters: 55,
   eventRing: 65536,
+  tapHeaderBytes: 128,
+  tapRecordBytes: 64,
 } as const;
 
 function load(): Addon {
@@ -285,6 +305,7 @@ function load(): Addon {
     ["tcpPhases", TCP_PHASES, layout.tcpPhases],
     ["events", NAT_EVENTS, layout.events],
     ["quotas", HOST_QUOTAS, layout.quotas],
+    ["tapKinds", TAP_KINDS, layout.tapKinds],
   ];
   const differing = tables.filter(([, ours, theirs]) => ours.join() !== theirs.join()).map(([name]) => name);
   for (const key of Object.keys(LAYOUT) as (keyof typeof LAYOUT)[]) {

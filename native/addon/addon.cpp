@@ -25,12 +25,15 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   layout["tcpPhases"] = names(env, kTcpPhaseNames);
   layout["events"] = names(env, kEventNames);
   layout["quotas"] = names(env, kHostQuotaNames);
+  layout["tapKinds"] = names(env, kTapKindNames);
   layout["batchMagic"] = kBatchMagic;
   layout["headerBytes"] = static_cast<uint32_t>(sizeof(BatchHeader));
   layout["descriptorBytes"] = static_cast<uint32_t>(sizeof(Descriptor));
   layout["sessionFields"] = kSessionFields;
   layout["sessionKinds"] = SessionCensus::kPhases + SessionCensus::kProtocols;
   layout["portFields"] = kPortFields;
+  layout["tapHeaderBytes"] = static_cast<uint32_t>(sizeof(Tap::Header));
+  layout["tapRecordBytes"] = static_cast<uint32_t>(sizeof(TapRecord));
   layout["counters"] = static_cast<uint32_t>(sizeof(Stats) / 8);
   layout["eventRing"] = Events::kMost;
   exports["layout"] = layout;

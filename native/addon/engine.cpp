@@ -69,7 +69,9 @@ Napi::Function Engine::define(Napi::Env env) {
                       InstanceMethod<&Engine::inTurn<&Engine::save>>("save"),
                       InstanceMethod<&Engine::inTurn<&Engine::restore>>("restore"),
                       InstanceMethod<&Engine::inTurn<&Engine::reconfigure>>("reconfigure"),
-                      InstanceMethod<&Engine::inTurn<&Engine::close>>("close")});
+                      InstanceMethod<&Engine::inTurn<&Engine::close>>("close"),
+                      InstanceMethod<&Engine::openTap>("openTap"),
+                      InstanceMethod<&Engine::closeTap>("closeTap")});
 }
 
 /// new Engine(compiledConfig, seed: BigUint64Array of 2)
@@ -100,7 +102,9 @@ Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) 
 Engine::~Engine() {
   // A thread that shares the translator finds none from here on.
   const Turn own = turn();
-  if (shared_ != nullptr) shared_->nat = nullptr;
+  if (shared_ == nullptr) return;
+  shared_->nat = nullptr;
+  shared_->taps.close(0);
 }
 
 std::shared_ptr<SharedTranslator> Engine::share() {
@@ -151,6 +155,11 @@ napi_value Engine::translate(napi_env env, napi_callback_info info) {
   const uint32_t flags = optional(env, count, arguments, 3);
   const PacketView packet = viewOf(static_cast<uint8_t*>(data), size, wire, flags);
   const Turn own = engine.turn();
+  if (engine.isTapped()) {
+    Descriptor d{0, size, wire, flags, 0, 0, optional(env, count, arguments, 4), 0};
+    engine.translateTapped(&d, 1, packet.data, size, now);
+    return toNumber(env, d.verdict);
+  }
   const Result result =
       engine.nat_->translate(packet, optional(env, count, arguments, 4), engine.toTime(now));
   return toNumber(env, result.packed());
@@ -176,8 +185,12 @@ napi_value Engine::translateBatch(napi_env env, napi_callback_info info) {
   const uint32_t wanted = *static_cast<const volatile uint32_t*>(&batch.header->count);
   const uint32_t packets = wanted < batch.slots ? wanted : batch.slots;
   const Turn own = engine.turn();
-  engine.nat_->translateBatch(batch.descriptors, packets, batch.bytes, batch.length,
-                              engine.toTime(now));
+  if (engine.isTapped()) {
+    engine.translateTapped(batch.descriptors, packets, batch.bytes, batch.length, now);
+  } else {
+    engine.nat_->translateBatch(batch.descriptors, packets, batch.bytes, batch.length,
+                                engine.toTime(now));
+  }
   return toNumber(env, engine.nat_->pending());
 }
 
@@ -232,7 +245,9 @@ Napi::Value Engine::take(const Napi::CallbackInfo& info) {
   if (!isOpen(env)) return env.Undefined();
   Napi::Array list = Napi::Array::New(env);
   uint32_t at = 0;
+  const bool tapped = isTapped();
   nat_->take([&](const StoredPacket& packet, const uint8_t* bytes) {
+    if (tapped) showEmitted(packet, bytes);
     Napi::Array entry = Napi::Array::New(env, 6);
     entry[0u] = Napi::Buffer<uint8_t>::Copy(env, bytes, packet.length);
     entry[1u] = static_cast<uint32_t>(packet.origin);

@@ -7,6 +7,7 @@
 
 #include <napi.h>
 
+#include <map>
 #include <memory>
 
 #include "gateway/shared_translator.h"
@@ -56,6 +57,18 @@ class Engine : public Napi::ObjectWrap<Engine> {
   static napi_value translate(napi_env env, napi_callback_info info);
   static napi_value translateBatch(napi_env env, napi_callback_info info);
 
+  // taps.cpp
+  Napi::Value openTap(const Napi::CallbackInfo& info);
+  Napi::Value closeTap(const Napi::CallbackInfo& info);
+  bool isTapped() const {
+    return shared_ != nullptr && shared_->taps.any() && !shared_->taps.isLive;
+  }
+  void translateTapped(Descriptor* descriptors, uint32_t count, uint8_t* bytes, size_t length,
+                       double now);
+  void translateFew(Descriptor* descriptors, uint32_t count, uint8_t* bytes, size_t length,
+                    double now);
+  void showEmitted(const StoredPacket& packet, const uint8_t* bytes);
+
   // explain.cpp
   Napi::Value explain(const Napi::CallbackInfo& info);
   void foresee(uint8_t* memory, uint32_t length, double now, uint32_t wire, uint32_t flags);
@@ -100,6 +113,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   std::unique_ptr<Translator> nat_;
   std::shared_ptr<SharedTranslator> shared_;  // null until somebody else needs it
   std::shared_ptr<Batches> batches_ = std::make_shared<Batches>();
+  TapBurst tapBurst_;
+  std::map<uint32_t, Napi::Reference<Napi::Uint8Array>> tapMemory_;
   double epoch_ = 0;
   bool started_ = false;
 };

@@ -166,18 +166,20 @@ Napi::Value GatewayHandle::forgetNeighbour(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-/// inject(side, frame, offload, route)
+/// inject(side, frame, offload of a frame that waited, route)
 Napi::Value GatewayHandle::inject(const Napi::CallbackInfo& info) {
   if (gateway_ == nullptr) return info.Env().Undefined();
   auto bytes = info[1].As<Napi::Uint8Array>();
   Frame frame{bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()), Offload{}};
+  TapKind kind = TapKind::Own;
   if (info[2].IsTypedArray()) {
+    kind = TapKind::Delayed;
     const auto offload = info[2].As<Napi::Uint8Array>();
     if (offload.ByteLength() == sizeof(Offload)) {
       std::memcpy(&frame.offload, offload.Data(), sizeof(Offload));
     }
   }
-  gateway_->inject(sideOf(info[0]), frame, info[3].ToBoolean());
+  gateway_->inject(sideOf(info[0]), frame, info[3].ToBoolean(), kind);
   return info.Env().Undefined();
 }
 

@@ -37,10 +37,13 @@ Gateway::Gateway(std::shared_ptr<SharedTranslator> shared, uint64_t clock, Joine
       clock_(clock),
       sides_{std::move(inside), std::move(outside)},
       hooks_(std::move(hooks)),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  shared_->taps.isLive = true;
+}
 
 Gateway::~Gateway() {
   stop();
+  shared_->taps.isLive = false;
   if (wake_ >= 0) close(wake_);
 }
 
@@ -89,6 +92,7 @@ uint32_t Gateway::pump(GatewaySide from) {
   const uint32_t all = port.receive(received, kBurst);
   if (all == 0) return 0;
   const uint64_t begun = monotonic();
+  lookForTaps();
   count_ = 0;
   for (uint32_t i = 0; i < all; i++) {
     if (admit(from, received[i])) frames_[count_++] = received[i];
@@ -99,10 +103,11 @@ uint32_t Gateway::pump(GatewaySide from) {
   }
   sides_[otherOf(from)].port->flush();
   port.flush();
-  emitted_.clear();
-  port.release();
   counters_.burstFrames[from].add(all);
   counters_.burstTime[from].add(monotonic() - begun);
+  if (tapped_) showBurst(from);
+  emitted_.clear();
+  port.release();
   return all;
 }
 
@@ -147,6 +152,7 @@ void Gateway::translate(GatewaySide from) {
     d.flags = (partial ? kPartialChecksum : 0u) | (fits ? kSegmented : 0u) |
               (from == kOutside ? kFromOutside : 0u);
   }
+  if (tapped_) keepForTaps(from);
   const std::lock_guard lock(shared_->mutex);
   if (shared_->nat == nullptr) {
     count_ = 0;
@@ -154,6 +160,7 @@ void Gateway::translate(GatewaySide from) {
   }
   Translator& nat = *shared_->nat;
   nat.translateBatch(descriptors_, count_, port.memory(), port.memorySize(), now());
+  if (tapped_) tapBurst_.meet(nat, descriptors_, count_);
   if (nat.pending() != 0) collect(nat);
 }
 
@@ -163,6 +170,7 @@ void Gateway::collect(Translator& nat) {
     if (packet.origin == Origin::Discarded) return;
     Made& made = emitted_.emplace_back();
     made.to = packet.toInside ? kInside : kOutside;
+    made.kind = tapKindOf(packet, bytes);
     made.bytes.resize(kEthernetHeader + packet.length);
     store16be(made.bytes.data() + kEtherType, kEtherIpv4);
     std::memcpy(made.bytes.data() + kEthernetHeader, bytes, packet.length);
@@ -171,32 +179,35 @@ void Gateway::collect(Translator& nat) {
 
 void Gateway::dispatch() {
   const std::lock_guard lock(neighboursMutex_);
+  sent_ = 0;
   for (uint32_t i = 0; i < count_; i++) {
     const uint32_t verdict = descriptors_[i].verdict;
     const auto kind = static_cast<Verdict>(verdict & 0xff);
     const auto direction = static_cast<Direction>(verdict >> 8 & 0xff);
     if (kind != Verdict::Forwarded && kind != Verdict::Passed) continue;
     if (direction == Direction::None) continue;  // passed within the network that it came from
-    transmit(direction == Direction::Outbound ? kOutside : kInside, frames_[i]);
+    const GatewaySide to = direction == Direction::Outbound ? kOutside : kInside;
+    sent_ |= uint64_t{transmit(to, frames_[i])} << i;
   }
-  for (Made& made : emitted_) transmit(made.to, made.frame());
+  for (Made& made : emitted_) made.sent = transmit(made.to, made.frame());
 }
 
-/// Sends a translated packet to its next hop.
-void Gateway::transmit(GatewaySide to, const Frame& frame) {
+/// Sends a translated packet to its next hop; whether there is one that is known.
+bool Gateway::transmit(GatewaySide to, const Frame& frame) {
   const Network& network = sides_[to].network;
   const uint32_t hop = network.nextHop(destinationOf(frame));
   if (hop == 0) {
     counters_.unroutable.add(1);
-    return;
+    return false;
   }
   const Mac* mac = neighbours_[to].find(hop);
   if (mac == nullptr) {
     punt(to, hop, frame);
-    return;
+    return false;
   }
   address(frame.data, *mac, network.mac);
   sides_[to].port->send(frame);
+  return true;
 }
 
 /// Ends what is due where no traffic pays for it, and sends what time has brought out.
@@ -212,15 +223,18 @@ void Gateway::tidy() {
     if (shared_->nat->pending() != 0) collect(*shared_->nat);
   }
   if (emitted_.empty()) return;
+  lookForTaps();
   dispatch();
   for (Joined& side : sides_) side.port->flush();
+  if (tapped_) showBurst(kInside);
   emitted_.clear();
 }
 
-void Gateway::inject(GatewaySide side, const Frame& frame, bool route) {
+void Gateway::inject(GatewaySide side, const Frame& frame, bool route, TapKind kind) {
   {
     const std::lock_guard lock(injectedMutex_);
-    injected_.push_back({side, route, frame.offload, {frame.data, frame.data + frame.length}});
+    injected_.push_back(
+        {side, route, frame.offload, kind, true, {frame.data, frame.data + frame.length}});
   }
   if (!hasInjected_.exchange(true, std::memory_order_release)) eventfd_write(wake_, 1);
 }
@@ -232,19 +246,27 @@ void Gateway::sendInjected() {
     hasInjected_.store(false, std::memory_order_relaxed);
     made.swap(injected_);
   }
-  const std::lock_guard lock(neighboursMutex_);
-  for (Made& one : made) {
-    if (one.route) {
-      transmit(one.to, one.frame());
-    } else {
-      sides_[one.to].port->send(one.frame());
+  {
+    const std::lock_guard lock(neighboursMutex_);
+    for (Made& one : made) {
+      if (one.route) {
+        one.sent = transmit(one.to, one.frame());
+      } else {
+        sides_[one.to].port->send(one.frame());
+      }
     }
   }
   for (Joined& side : sides_) side.port->flush();
+  lookForTaps();
+  if (tapped_) showMade(made);
 }
 
 void Gateway::punt(GatewaySide side, uint32_t hop, const Frame& frame) {
   constexpr size_t kMost = 512;
+  if (tapped_ && hop == 0) {
+    shared_->taps.show(tapBurst_.demand(),
+                       [&](auto&& show) { show(sighted(side, false, TapKind::Own, frame)); });
+  }
   bool first = false;
   {
     const std::lock_guard lock(puntsMutex_);
@@ -262,6 +284,72 @@ void Gateway::punt(GatewaySide side, uint32_t hop, const Frame& frame) {
 std::vector<Punt> Gateway::takePunts() {
   const std::lock_guard lock(puntsMutex_);
   return std::exchange(punts_, {});
+}
+
+/// Whether anybody looks on at the burst that begins.
+void Gateway::lookForTaps() {
+  tapped_ = shared_->taps.any();
+  if (!tapped_) return;
+  tapBurst_.begin(shared_->taps.demand());
+  seenAt_ = wallClock();
+}
+
+/// A frame as a tap is shown it: what is on the wire of it.
+Tapped Gateway::sighted(GatewaySide side, bool left, TapKind kind, const Frame& frame) const {
+  const uint32_t unseen = sides_[side].port->unseen();
+  Tapped seen{};
+  seen.side = side == kInside ? kTapInside : kTapOutside;
+  seen.left = left;
+  seen.kind = kind;
+  seen.link = unseen == 0 ? TapLink::Ethernet : TapLink::Ipv4;
+  seen.bytes = frame.data + unseen;
+  seen.captured = seen.length = frame.length - unseen;
+  seen.time = seenAt_;
+  seen.wall = true;
+  return seen;
+}
+
+/// Keeps the burst's frames as they came.
+void Gateway::keepForTaps(GatewaySide from) {
+  for (uint32_t i = 0; i < count_; i++) {
+    const Tapped came = sighted(from, false, TapKind::Translated, frames_[i]);
+    tapBurst_.keep(i, came.bytes, came.captured);
+  }
+}
+
+/// Shows a burst that is done: each frame as it came, and as it left.
+void Gateway::showBurst(GatewaySide from) {
+  shared_->taps.show(tapBurst_.demand(), [&](auto&& show) {
+    for (uint32_t i = 0; i < count_; i++) {
+      const uint32_t result = descriptors_[i].verdict;
+      Tapped seen = sighted(from, false, TapKind::Translated, frames_[i]);
+      seen.result = result;
+      seen.session = tapBurst_.session(i);
+      if (static_cast<Verdict>(result & 0xff) != Verdict::Dropped) {
+        seen.bytes = tapBurst_.bytes(i);
+        seen.captured = tapBurst_.captured(i);
+      }
+      show(seen);
+      if ((sent_ >> i & 1) == 0) continue;
+      const auto direction = static_cast<Direction>(result >> 8 & 0xff);
+      seen = sighted(direction == Direction::Outbound ? kOutside : kInside, true,
+                     TapKind::Translated, frames_[i]);
+      seen.result = result;
+      seen.session = tapBurst_.session(i);
+      show(seen);
+    }
+  });
+  showMade(emitted_);
+}
+
+/// Shows frames that did not come from a port.
+void Gateway::showMade(std::vector<Made>& list) {
+  if (list.empty()) return;
+  shared_->taps.show(tapBurst_.demand(), [&](auto&& show) {
+    for (Made& made : list) {
+      if (made.sent) show(sighted(made.to, true, made.kind, made.frame()));
+    }
+  });
 }
 
 void Gateway::setNetwork(GatewaySide side, uint32_t prefix, uint32_t mask, uint32_t router) {

@@ -68,14 +68,26 @@ class Gateway {
   void setNeighbour(GatewaySide side, uint32_t address, const Mac& mac);
   void forgetNeighbour(GatewaySide side, uint32_t address);
   /// Has the gateway's thread send a frame, as it is or to its packet's next hop; any thread may.
-  void inject(GatewaySide side, const Frame& frame, bool route);
+  /// `kind`: what taps are told that it is.
+  void inject(GatewaySide side, const Frame& frame, bool route, TapKind kind = TapKind::Own);
   std::vector<Punt> takePunts();
 
   const GatewayCounters& counters() const { return counters_; }
   Port& port(GatewaySide side) { return *sides_[side].port; }
 
  private:
-  static constexpr uint32_t kBurst = 64;
+  static constexpr uint32_t kBurst = TapBurst::kMost;
+
+  /// A frame that did not come from a port.
+  struct Made {
+    GatewaySide to;
+    bool route;
+    Offload offload;
+    TapKind kind;
+    bool sent;
+    std::vector<uint8_t> bytes;
+    Frame frame() { return {bytes.data(), static_cast<uint32_t>(bytes.size()), offload}; }
+  };
 
   void run();
   uint64_t now() const { return monotonic() - clock_; }
@@ -84,11 +96,18 @@ class Gateway {
   bool admit(GatewaySide from, const Frame& frame);
   void translate(GatewaySide from);
   void dispatch();
-  void transmit(GatewaySide to, const Frame& frame);
+  bool transmit(GatewaySide to, const Frame& frame);
   void collect(Translator& nat);
   void tidy();
   void sendInjected();
   void punt(GatewaySide side, uint32_t hop, const Frame& frame);
+
+  // What taps are shown.
+  void lookForTaps();
+  void keepForTaps(GatewaySide from);
+  void showBurst(GatewaySide from);
+  void showMade(std::vector<Made>& list);
+  Tapped sighted(GatewaySide side, bool left, TapKind kind, const Frame& frame) const;
 
   const std::shared_ptr<SharedTranslator> shared_;
   const uint64_t clock_;
@@ -99,13 +118,6 @@ class Gateway {
   LinkWatch links_;
   std::vector<Punt> punts_;
   std::mutex puntsMutex_;
-  struct Made {
-    GatewaySide to;
-    bool route;
-    Offload offload;
-    std::vector<uint8_t> bytes;
-    Frame frame() { return {bytes.data(), static_cast<uint32_t>(bytes.size()), offload}; }
-  };
   std::vector<Made> injected_;
   std::mutex injectedMutex_;
   std::atomic<bool> hasInjected_ = false;
@@ -119,8 +131,12 @@ class Gateway {
   Frame frames_[kBurst];
   uint32_t count_ = 0;
   Descriptor descriptors_[kBurst] = {};
+  uint64_t sent_ = 0;          // bits: which of them went out
   std::vector<Made> emitted_;  // what the translator put out itself
   uint64_t tidied_ = 0;
+  bool tapped_ = false;  // somebody looks on
+  uint64_t seenAt_ = 0;  // ns since 1970
+  TapBurst tapBurst_;
 };
 
 }  // namespace napt

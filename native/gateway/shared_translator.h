@@ -3,6 +3,7 @@
 
 #include <mutex>
 
+#include "nat/tap.h"
 #include "nat/translator.h"
 
 namespace napt {
@@ -10,6 +11,7 @@ namespace napt {
 struct SharedTranslator {
   std::mutex mutex;           // held for a burst, or for a call
   Translator* nat = nullptr;  // another one after a change of config; null once closed
+  Taps taps;                  // outlast a change of config; not under the mutex
 };
 
 }  // namespace napt

@@ -57,6 +57,9 @@ class Port {
   /// Whether frames can pass now.
   virtual bool isUp() const { return true; }
 
+  /// Bytes at a frame's start that are made up here, and not on the wire.
+  virtual uint32_t unseen() const { return 0; }
+
   /// To wait on: readable when frames wait.
   virtual int descriptor() const = 0;
   /// The memory that received frames lie in.

@@ -24,6 +24,7 @@ class TunPort : public Port {
 
   const uint8_t* hardwareAddress() const override { return hardwareAddress_; }
   uint32_t mtu() const override { return mtu_; }
+  uint32_t unseen() const override;
   int descriptor() const override { return device_; }
   uint8_t* memory() const override { return memory_.get(); }
   size_t memorySize() const override { return size_t{kBurst} * kSlotBytes; }
@@ -39,8 +40,6 @@ class TunPort : public Port {
 
   explicit TunPort(Kind kind) : kind_(kind) {}
   bool prepare(const std::string& name, Fault& fault);
-  /// Bytes of a frame that the device does not carry.
-  uint32_t unseen() const;
 
   const Kind kind_;
   int device_ = -1;

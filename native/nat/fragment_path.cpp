@@ -48,6 +48,7 @@ Result Translator::fragment(const PacketView& packet, const Parsed& parsed, cons
   stored.tag = tag;
   stored.origin = Origin::Fragment;
   stored.hairpinned = packet.hairpinned;
+  stored.waited = true;
   std::memcpy(store_.bytes(link), packet.data, parsed.end);
   datagram->waiting.push(store_, link);
   stats.packetsHeld++;

@@ -25,6 +25,7 @@ struct StoredPacket {
   bool toInside;
   bool toSibling;   // its inbound half is a sibling's
   bool hairpinned;  // came from one
+  bool waited;      // a fragment that was held, as it came
 };
 
 class PacketStore {

@@ -83,6 +83,9 @@ class Translator {
   uint32_t publicAddressOf(uint32_t inside) const;
   Granted keep(const MappingRequest& request, uint32_t remote, uint16_t remotePort, uint64_t now);
 
+  /// Whether an address (network order) is an inside host's.
+  bool isInside(uint32_t address) const { return inside_.contains(address); }
+
   // Conntrack.
   SessionTable& sessions() { return sessions_; }
   uint64_t deadlineOf(uint32_t slot) const {

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <deque>
 
-#include "test/support.h"
+#include "test/tap_reader.h"
 
 using namespace napt;
 using namespace napt::test;
@@ -179,6 +179,10 @@ TEST_CASE("gateway: its counters, neighbours and punts are anybody's at any time
                           false);
       static_cast<void>(box.gateway->counters().burstTime[GatewaySide::kInside].sum());
       box.gateway->takePunts();
+      TapReader seen;
+      box.shared->taps.close(box.shared->taps.open(std::move(seen.tap)));
+      while (seen.next())
+        ;
       const std::lock_guard lock(box.shared->mutex);
       SessionCensus census{};
       box.nat->countSessions(0, census);
@@ -200,4 +204,133 @@ TEST_CASE("gateway: its counters, neighbours and punts are anybody's at any time
   const auto& frames = box.gateway->counters().burstFrames[GatewaySide::kInside];
   CHECK(frames.sum() == kFrames * 11 / 10);
   CHECK(box.gateway->counters().puntsLost.get() == 0);
+}
+
+TEST_CASE("gateway: taps are shown frames as they came and as they left, and what became of them") {
+  Box box;
+  CHECK(box.shared->taps.isLive);
+  TapReader all, drops({{true, true}, true, false, 40});
+  box.shared->taps.open(std::move(all.tap));
+  box.shared->taps.open(std::move(drops.tap));
+  std::vector<std::pair<TapRecord, Bytes>> seen;
+  const auto waitFor = [&](size_t count) {
+    until([&] {
+      while (all.next()) seen.emplace_back(all.record, all.bytes);
+      return seen.size() >= count;
+    });
+    REQUIRE(seen.size() == count);
+  };
+  const auto isSeen = [&](size_t i, TapSide side, bool left, TapKind kind, const Bytes& frame) {
+    const TapRecord& r = seen.at(i).first;
+    CHECK(r.side == side);
+    CHECK((r.left != 0) == left);
+    CHECK(r.kind == kind);
+    CHECK(r.link == TapLink::Ethernet);
+    CHECK(r.wall == 1);
+    CHECK(r.time > uint64_t{1'700'000'000} * kSecond);
+    CHECK(r.length == frame.size());
+    CHECK(seen[i].second == frame);
+  };
+  const auto verdictOf = [&](size_t i) {
+    return static_cast<Verdict>(seen[i].first.result & 0xff);
+  };
+
+  const Bytes out = framed(kInsideMac, kHostMac, udp(kHost, kService));
+  box.inside->deliver(out);
+  waitFor(2);
+  isSeen(0, kTapInside, false, TapKind::Translated, out);
+  isSeen(1, kTapOutside, true, TapKind::Translated, box.outside->taken().at(0));
+  for (const size_t i : {0u, 1u}) {
+    CHECK(verdictOf(i) == Verdict::Forwarded);
+    CHECK(seen[i].first.session.protocol == kUdp);
+    CHECK(seen[i].first.session.inside == kHost.address);
+    CHECK(seen[i].first.session.remote == kServer);
+  }
+
+  const Bytes stray = framed(kOutsideMac, kRemoteMac, udp(kService, {kPublic, 9}));
+  box.outside->deliver(stray);
+  waitFor(3);
+  isSeen(2, kTapOutside, false, TapKind::Translated, stray);
+  CHECK(verdictOf(2) == Verdict::Dropped);
+  CHECK(seen[2].first.session.protocol == 0);
+
+  // Its next hop is not known yet: it leaves when TypeScript sends it.
+  const Bytes early = framed(kInsideMac, kHostMac, udp(kHost, {ip(203, 0, 113, 77), 53}));
+  box.inside->deliver(early);
+  waitFor(4);
+  isSeen(3, kTapInside, false, TapKind::Translated, early);
+  Bytes waited = early, own = framed(kHostMac, kInsideMac, Bytes(46), kEtherArp);
+  box.gateway->inject(GatewaySide::kOutside,
+                      {waited.data(), static_cast<uint32_t>(waited.size()), {}}, false,
+                      TapKind::Delayed);
+  waitFor(5);
+  isSeen(4, kTapOutside, true, TapKind::Delayed, waited);
+
+  box.inside->deliver(framed(kInsideMac, kHostMac, Bytes(46), kEtherArp));
+  waitFor(6);
+  isSeen(5, kTapInside, false, TapKind::Own, framed(kInsideMac, kHostMac, Bytes(46), kEtherArp));
+  box.gateway->inject(GatewaySide::kInside, {own.data(), static_cast<uint32_t>(own.size()), {}},
+                      false);
+  waitFor(7);
+  isSeen(6, kTapInside, true, TapKind::Own, own);
+
+  // By its next hop, and to none.
+  Bytes routed = framed(kHostMac, kInsideMac, udp(kService, kHost));
+  box.gateway->inject(GatewaySide::kInside,
+                      {routed.data(), static_cast<uint32_t>(routed.size()), {}}, true);
+  waitFor(8);
+  isSeen(7, kTapInside, true, TapKind::Own, routed);
+  Bytes nowhere = framed(kHostMac, kInsideMac, udp(kService, kRemote));
+  box.gateway->inject(GatewaySide::kInside,
+                      {nowhere.data(), static_cast<uint32_t>(nowhere.size()), {}}, true);
+  until([&] { return box.gateway->counters().unroutable.get() == 1; });
+
+  REQUIRE(drops.next());
+  CHECK(drops.bytes == Bytes(stray.begin(), stray.begin() + 40));
+  CHECK(drops.record.length == stray.size());
+  CHECK(!drops.next());
+  box.gateway.reset();
+  CHECK(!box.shared->taps.isLive);
+  while (all.next()) seen.emplace_back(all.record, all.bytes);
+  CHECK(seen.size() == 8);
+}
+
+TEST_CASE("gateway: taps are shown what the NAT puts out itself, and hairpinned packets inside") {
+  Box box;
+  {
+    const std::lock_guard lock(box.shared->mutex);
+    Config c = config();
+    c.icmpErrors = true;
+    setAll(c.policies[0].filtering, Behaviour::EndpointIndependent);
+    box.nat = make(c);
+    box.shared->nat = box.nat.get();
+  }
+  TapReader all;
+  box.shared->taps.open(std::move(all.tap));
+  std::vector<TapRecord> seen;
+  const auto waitFor = [&](size_t count) {
+    until([&] {
+      while (all.next()) seen.push_back(all.record);
+      return seen.size() >= count;
+    });
+    REQUIRE(seen.size() == count);
+  };
+  Bytes dying = udp(kHost, kService);
+  dying[kIpTtl] = 1;
+  seal(dying);
+  box.inside->deliver(framed(kInsideMac, kHostMac, dying));
+  waitFor(2);
+  CHECK(seen[1].kind == TapKind::Originated);
+  CHECK(seen[1].side == kTapInside);
+  CHECK(seen[1].left == 1);
+
+  box.inside->deliver(framed(kInsideMac, kHostMac, udp(kHost, kService)));
+  until([&] { return box.outside->count() == 1; });
+  const End mapping = sourceOf(packetOf(box.outside->taken().at(0)));
+  box.inside->deliver(framed(kInsideMac, kHostMac, udp({kHost.address, 5000}, mapping)));
+  waitFor(6);
+  CHECK(seen[4].side == kTapInside);
+  CHECK(seen[4].left == 0);
+  CHECK(seen[5].side == kTapInside);
+  CHECK(seen[5].left == 1);
 }

@@ -16,6 +16,7 @@ export const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 export const OPTION = {
   end: 0,
   comment: 1,
+  dropCount: 4,
   interfaceName: 2,
   description: 3,
   tsresol: 9,

@@ -36,6 +36,11 @@ export async function openSink(path: string): Promise<ByteSink> {
   return path.endsWith(".gz") ? new GzipSink(sink, path) : sink;
 }
 
+/** A sink into a stream, which is ended with it. */
+export function streamSink(stream: Writable, name: string): ByteSink {
+  return new StreamSink(stream, name);
+}
+
 async function sinkOf(fd: number, name: string): Promise<ByteSink> {
   try {
     const stat = await statFile(fd);
@@ -160,7 +165,8 @@ class GzipSink implements ByteSink {
   }
 }
 
-function outputError(name: string, error: unknown): NatError {
+/** @internal */
+export function outputError(name: string, error: unknown): NatError {
   if (error instanceof NatError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   return new NatError("NAT_ERR_OUTPUT", `${name}: can't be written: ${reason}`, { cause: error });

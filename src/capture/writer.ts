@@ -78,7 +78,7 @@ export class PcapngWriter {
   readonly #out: GrowingBuffer;
   readonly #clocks: TimeUnit[] = [];
 
-  constructor(sink: ByteSink) {
+  constructor(sink: Pick<ByteSink, "write">) {
     this.#out = new GrowingBuffer(sink);
     const at = this.#out.reserve(28);
     const view = this.#out.view;
@@ -112,7 +112,10 @@ export class PcapngWriter {
     return this.#clocks.length - 1;
   }
 
-  /** Appends a packet, link header first, with an optional comment, of which the first 65535 bytes are kept. */
+  /**
+   * Appends a packet, link header first, with an optional comment, of which the first 65535 bytes are kept, and the
+   * number of packets that are missing before it.
+   */
   packet(
     interfaceId: number,
     bytes: Uint8Array,
@@ -120,19 +123,23 @@ export class PcapngWriter {
     nanos: number,
     wireLength = bytes.length,
     comment = "",
+    lost = 0,
   ): void {
     const clock = this.#clocks[interfaceId];
     if (clock === undefined) throw new RangeError(`no interface ${interfaceId}`);
-    const text = comment === "" ? null : utf8(comment);
-    const options = text === null ? 0 : optionLength(text) + 4;
+    const options: [number, Uint8Array][] = [];
+    if (comment !== "") options.push([OPTION.comment, utf8(comment)]);
+    if (lost > 0) options.push([OPTION.dropCount, littleEndian64(lost)]);
     const padded = (bytes.length + 3) & ~3;
-    const length = EPB_HEADER + padded + options + 4;
+    let length = EPB_HEADER + padded + (options.length === 0 ? 0 : 4) + 4;
+    for (const [, value] of options) length += optionLength(value);
     const start = this.#out.reserve(length);
     const view = this.#out.view;
     clock.encode(seconds, nanos);
     putEnhancedPacket(view, start, length, interfaceId, clock, bytes.length, wireLength, true);
     this.#out.bytes.set(bytes, start + EPB_HEADER);
-    if (text !== null) this.#option(start + EPB_HEADER + padded, OPTION.comment, text);
+    let at = start + EPB_HEADER + padded;
+    for (const [code, value] of options) at = this.#option(at, code, value);
   }
 
   /** True when it is time to flush. */
@@ -220,9 +227,9 @@ class GrowingBuffer {
   bytes = new Uint8Array(2 * FLUSH_AT);
   view = new DataView(this.bytes.buffer);
   length = 0;
-  readonly #sink: ByteSink;
+  readonly #sink: Pick<ByteSink, "write">;
 
-  constructor(sink: ByteSink) {
+  constructor(sink: Pick<ByteSink, "write">) {
     this.#sink = sink;
   }
 
@@ -250,6 +257,12 @@ class GrowingBuffer {
 /** An option's whole length: code, length and value padded to 32 bits. */
 function optionLength(value: Uint8Array): number {
   return 4 + ((value.length + 3) & ~3);
+}
+
+function littleEndian64(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
+  return bytes;
 }
 
 function utf8(text: string): Uint8Array {

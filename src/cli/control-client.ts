@@ -1,5 +1,5 @@
 // Talks to a running gateway through its control socket.
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { createInterface } from "node:readline";
 import { InvalidArgumentError, Option } from "commander";
 import { NatError } from "../errors.js";
@@ -20,12 +20,12 @@ export interface Call {
   readonly body?: unknown;
 }
 
-/** Asks, and gives the answer's lines one by one, each as JSON. @throws NatError with what the gateway says */
-export async function* ask(control: string, path: string, call: Call = {}): AsyncIterable<unknown> {
+/** Asks, and gives the answer as it comes. @throws NatError with what the gateway says */
+export async function openAnswer(control: string, path: string, call: Call = {}): Promise<IncomingMessage> {
   const { method = "GET", query = [], body } = call;
   const search = new URLSearchParams(query.map(([key, value]): [string, string] => [key, value])).toString();
   const text = body === undefined ? "" : JSON.stringify(body);
-  const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const asking = request(
       { socketPath: control, method, path: search === "" ? path : `${path}?${search}` },
       resolve,
@@ -34,11 +34,18 @@ export async function* ask(control: string, path: string, call: Call = {}): Asyn
     asking.end(text);
   });
   const status = response.statusCode ?? 500;
+  if (status === 200) return response;
   for await (const line of createInterface({ input: response })) {
-    const answer = JSON.parse(line) as { error?: string };
-    if (status !== 200) throw new NatError("NAT_ERR_ARGUMENT", answer.error ?? `status ${status}`);
-    yield answer;
+    const { error } = JSON.parse(line) as { error?: string };
+    throw new NatError("NAT_ERR_ARGUMENT", error ?? `status ${status}`);
   }
+  throw new NatError("NAT_ERR_GATEWAY", `${control}: status ${status}, and no reason`);
+}
+
+/** Asks, and gives the answer's lines one by one, each as JSON. @throws NatError with what the gateway says */
+export async function* ask(control: string, path: string, call?: Call): AsyncIterable<unknown> {
+  const response = await openAnswer(control, path, call);
+  for await (const line of createInterface({ input: response })) yield JSON.parse(line);
 }
 
 /** Asks what has one answer. */

@@ -150,7 +150,7 @@ function sessionInWords({
   );
 }
 
-function statusInWords({ uptime, inside, outside, nat, gateway }: GatewayStatus): string {
+function statusInWords({ uptime, inside, outside, nat, gateway, capture }: GatewayStatus): string {
   const table = new Table({ style: { head: [], border: [], compact: true }, colWidths: [] });
   const drops = Object.entries(nat.drops).map(([reason, count]) => `${reason} ${count}`);
   const port = (side: "inside" | "outside") => {
@@ -175,6 +175,10 @@ function statusInWords({ uptime, inside, outside, nat, gateway }: GatewayStatus)
     ["packets", `${nat.packets.outbound} out, ${nat.packets.inbound} in, ${nat.packets.hairpin} hairpinned`],
     ["dropped", drops.length === 0 ? "none" : drops.join(", ")],
   );
+  if (capture !== null) {
+    const { file, packets, lost, unwritten } = capture;
+    table.push(["capture", `${file}, ${packets} packets written, ${lost} lost, ${unwritten} unwritten`]);
+  }
   return table.toString();
 }
 

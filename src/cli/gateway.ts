@@ -1,19 +1,28 @@
 // `napt gateway`: a live NAT between two interfaces, in the foreground.
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { collectDefaultMetrics } from "prom-client";
 import type { ConfigSource } from "../config/document.js";
 import { loadConfigFile } from "../config/load.js";
+import { isObject } from "../config/merge.js";
 import type { Restored } from "../conntrack.js";
-import { type GatewayConfig, parseGatewayConfig } from "../gateway/config.js";
+import { NatError } from "../errors.js";
+import { type GatewayConfig, isGateways, parseGatewayConfig } from "../gateway/config.js";
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
 import { HttpServer } from "../gateway/http.js";
 import { metricsOf } from "../metrics/metrics.js";
+import { toWhole } from "./numbers.js";
 import { become } from "./privileges.js";
 import { StatusLine } from "./status-line.js";
 
 interface GatewayOptions {
   readonly config: string;
+  readonly capture?: string;
+  readonly captureFilter?: string;
+  readonly captureSize?: number;
+  readonly captureFiles?: number;
+  readonly snaplen?: number;
 }
 
 export function registerGateway(program: Command): void {
@@ -26,6 +35,15 @@ export function registerGateway(program: Command): void {
         "virtual machines on a socket, the outside the host's own address.",
     )
     .requiredOption("--config <file>", "a NAT's config, with the two networks under `gateway`")
+    .option("--capture <file>", "write packets as they came and as they left to a pcapng file")
+    .option("--capture-filter <terms>", "which packets; all without (`napt capture --help` has the terms)")
+    .option(
+      "--capture-size <bytes>",
+      "begin another file, numbered, when one has so many",
+      toWhole(65_536, 2 ** 40),
+    )
+    .option("--capture-files <n>", "keep the last n of them; 0 for all (default: 10)", toWhole(0, 100_000))
+    .option("--snaplen <bytes>", "most bytes of a packet to write", toWhole(1, 262_144))
     .addHelpText(
       "after",
       `
@@ -55,15 +73,17 @@ Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or
     .action(runGateway);
 }
 
-async function runGateway({ config }: GatewayOptions): Promise<void> {
+async function runGateway(options: GatewayOptions): Promise<void> {
+  const { config } = options;
+  const read = () => configOf(options);
   const tell = (text: string) => process.stderr.write(`napt: ${text}\n`);
-  const gateway = new Gateway(...read(config));
+  const gateway = new Gateway(...read());
   const metrics = metricsOf(gateway);
   // Its watch over the event loop would wake an idle gateway a hundred times a second.
   collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: 100 });
   const http = new HttpServer(gateway, metrics);
   const putInForce = async () => {
-    const [value, source] = read(config);
+    const [value, source] = read();
     const next = parseGatewayConfig(value, source);
     const before = gateway.config.http;
     await http.listen(next.http);
@@ -105,7 +125,10 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
     await gateway.start();
     process.on("SIGHUP", hangup);
     const { inside, outside, user, control: socket } = gateway.config;
-    if (user !== null) become(user, inside.kind === "qemu" ? [socket, inside.name] : [socket]);
+    const files = [socket];
+    if (inside.kind === "qemu") files.push(inside.name);
+    if (gateway.status.capture !== null) files.push(gateway.status.capture.file);
+    if (user !== null) become(user, files);
     process.stdout.write(`ready: ${inside.name} (inside) to ${outside.name} (outside)\n`);
     const status = new StatusLine(gateway);
     await ended;
@@ -119,7 +142,22 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
   }
 }
 
-function read(path: string): [GatewayConfig, ConfigSource] {
-  const { value, source } = loadConfigFile(path);
-  return [value as GatewayConfig, source];
+/** The config of a file, with what the command line says in place of its own. */
+function configOf(options: GatewayOptions): [GatewayConfig, ConfigSource] {
+  const { value, source } = loadConfigFile(options.config);
+  const { capture: path, captureFilter: filter, captureSize: size, captureFiles: files, snaplen } = options;
+  const given = { file: path && resolve(path), filter, size, files, snaplen };
+  const flags = Object.entries(given).filter(([, one]) => one !== undefined);
+  if (flags.length === 0 || !isGateways(value) || !isObject(value.gateway)) {
+    return [value as GatewayConfig, source];
+  }
+  const { capture } = value.gateway;
+  if (path === undefined && capture === undefined) {
+    throw new NatError(
+      "NAT_ERR_ARGUMENT",
+      "how to capture is said, and not where to: give --capture FILE, or gateway.capture in the config",
+    );
+  }
+  const gateway = { ...value.gateway, capture: { ...(capture as object), ...Object.fromEntries(flags) } };
+  return [{ ...(value as object), gateway } as GatewayConfig, source];
 }

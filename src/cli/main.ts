@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { NatError } from "../errors.js";
 import { packageVersion } from "../version.js";
+import { registerCapture } from "./capture.js";
 import { registerConfig } from "./config.js";
 import { registerControl } from "./control.js";
 import { registerDemo } from "./demo.js";
@@ -31,6 +32,7 @@ export function buildProgram(): Command {
   registerTranslate(program);
   registerGateway(program);
   registerControl(program);
+  registerCapture(program);
   registerExplain(program);
   registerLab(program);
   registerConfig(program);
@@ -47,6 +49,7 @@ Examples:
   napt gateway --config gateway.yaml                a live NAT between two interfaces
   napt lab                                          a shell behind a live NAT, to try it
   napt sessions tcp 192.168.226.135                 what a running gateway has of it
+  napt capture both.pcapng dropped                  its packets on both sides, for Wireshark
   napt explain "udp 192.168.226.135:4000 > 203.0.113.9:53"    what becomes of a packet, and why
   napt config nat.yaml                              check a config
   napt who 203.0.113.1:40000 --config nat.yaml      whose port it is`,

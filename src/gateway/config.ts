@@ -11,6 +11,8 @@ import { issuesOf, originOf, parseConfig } from "../config/load.js";
 import { isObject } from "../config/merge.js";
 import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { ConfigError, type ConfigIssue, NatError } from "../errors.js";
+import { packetFilter } from "../tap/filter.js";
+import type { CaptureConfig } from "./capture.js";
 import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
 import { hostNetwork } from "./host/network.js";
 import type { HttpConfig } from "./http.js";
@@ -56,6 +58,9 @@ const socketPath = () =>
     /^\/.{1,106}$/, // what the system has room for
     (path) => !path.includes("\0"),
   );
+
+const filePath = (example: string) =>
+  text("the path of a file", `one such as "${example}"`, /^\/.+$/, (path) => !path.endsWith("/"));
 
 const device = (kind: "TAP" | "TUN") =>
   interfaceName().optional().describe(`A ${kind} device, which is made unless it is there`);
@@ -119,16 +124,28 @@ const gatewaySchema = section({
     .optional()
     .describe("Serves /metrics for Prometheus, /healthz and /readyz; without it nothing listens"),
   sessions: section({
-    file: text(
-      "the path of a file",
-      'one such as "/var/lib/napt/sessions"',
-      /^\/.+$/,
-      (path) => !path.endsWith("/"),
-    ).describe("The file that keeps them"),
+    file: filePath("/var/lib/napt/sessions").describe("The file that keeps them"),
     every: secondsBetween(1, 86_400).default(10).describe("Seconds from one writing to the next"),
   })
     .optional()
     .describe("Keeps sessions from one start to the next, even when the gateway is killed"),
+  capture: section({
+    file: filePath("/var/log/napt.pcapng").describe(
+      "The file that packets are written to; with a size its name gets a number and the time",
+    ),
+    filter: text("a capture filter", 'one such as "dropped not :22"', /^/, isCaptureFilter)
+      .default("")
+      .describe("Which packets, as `napt capture` has it; all without"),
+    size: count(65_536, 2 ** 40)
+      .optional()
+      .describe("Bytes from which on another file is begun; without, there is one that grows"),
+    files: count(0, 100_000)
+      .default(10)
+      .describe("Files that are kept when there is a size, the last ones; 0 for all"),
+    snaplen: count(1, 262_144).default(262_144).describe("Most bytes of a packet that are written"),
+  })
+    .optional()
+    .describe("Writes packets as they came and as they left to a pcapng file, for Wireshark"),
   user: text("the name of a user", 'one such as "napt"', /^[a-z_][a-z0-9_.-]{0,31}$/i, () => true)
     .optional()
     .describe("Whom `napt gateway` goes on as once all is open; the sockets become that user's"),
@@ -160,6 +177,8 @@ export interface ResolvedGatewayConfig {
   readonly http: HttpConfig | null;
   /** Where sessions are kept; null: nowhere. */
   readonly sessions: SavedSessionsConfig | null;
+  /** Where packets are written; null: nowhere. */
+  readonly capture: CaptureConfig | null;
   /** Whom the process goes on as; null: as it is. */
   readonly user: string | null;
 }
@@ -238,6 +257,7 @@ export function parseGatewayConfig(
         control: data.control,
         http: data.http ?? null,
         sessions: data.sessions ?? null,
+        capture: data.capture ?? null,
         user: data.user ?? null,
       };
     }
@@ -274,6 +294,15 @@ function hostNat(given: Record<string, unknown>, address: number, ports: string)
 export function forwardOfHost<T>(forward: T, address: number): T {
   if (!isObject(forward) || typeof forward.outside !== "string") return forward;
   return { ...forward, outside: forward.outside.replace(/^host:/, `${formatIpv4(address)}:`) };
+}
+
+function isCaptureFilter(text: string): boolean {
+  try {
+    packetFilter(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function lastOf(network: number, bits: number): number {

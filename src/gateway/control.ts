@@ -11,6 +11,7 @@ import type { Session } from "../conntrack.js";
 import { NatError } from "../errors.js";
 import { answerTo } from "../explain/ask.js";
 import { metricsOf } from "../metrics/metrics.js";
+import { streamCapture } from "./capture.js";
 import type { Gateway } from "./gateway.js";
 import { sessionFilter } from "./session-filter.js";
 
@@ -67,6 +68,7 @@ export class ControlServer {
       "DELETE /forwards": ({ query }) =>
         gateway.removeForward(query.get("protocol") ?? "", query.get("outside") ?? ""),
       "POST /explain": ({ body }) => answerTo(body, gateway.nat),
+      "GET /capture": ({ query, response }) => streamCapture(gateway.nat, query, response),
       "POST /reload": () => reload(),
     };
   }

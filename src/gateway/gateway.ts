@@ -10,6 +10,7 @@ import { NatError } from "../errors.js";
 import { engineOf, Nat } from "../nat.js";
 import { INSIDE, type NativeGateway, type NativeSide, native, OUTSIDE } from "../native.js";
 import { FROM_OUTSIDE } from "../packet-batch.js";
+import { type CaptureConfig, FileCapture } from "./capture.js";
 import {
   forwardOfHost,
   type GatewayConfig,
@@ -68,6 +69,7 @@ export class Gateway extends EventEmitter {
   #dhcp: DhcpServer | null = null;
   #dns: DnsForwarder | null = null;
   #saved: SavedSessions | null = null;
+  #capture: FileCapture | null = null;
   readonly #allowance = new Allowance();
   /** Forwards that are not the config's. */
   #added: readonly Forward[] = [];
@@ -120,6 +122,7 @@ export class Gateway extends EventEmitter {
       this.#dhcp = this.#dhcpServer();
       this.#dns = this.#dnsForwarder();
       this.#restore();
+      if (this.#config.capture !== null) await this.#beginCapture(own, this.#config.capture);
     } catch (error) {
       this.stop();
       throw error;
@@ -138,6 +141,8 @@ export class Gateway extends EventEmitter {
     this.#dns = null;
     this.#native?.stop();
     this.#native = null;
+    this.#capture?.close();
+    this.#capture = null;
     this.#saved?.close();
     this.#saved = null;
     this.#shared?.close();
@@ -159,7 +164,7 @@ export class Gateway extends EventEmitter {
 
   /**
    * Changes the NAT's config while it runs, as {@link Nat.reconfigure} does. The networks stay as they are, and so do
-   * `control`, `sessions` and `user`.
+   * `control`, `sessions`, `capture` and `user`.
    * @param source where the config came from, for messages
    * @throws ConfigError when the config is not right, or what stays would change
    */
@@ -242,6 +247,7 @@ export class Gateway extends EventEmitter {
       },
       nat: this.nat.stats,
       gateway: this.stats,
+      capture: this.#capture?.status ?? null,
     };
   }
 
@@ -263,6 +269,15 @@ export class Gateway extends EventEmitter {
     if (restored !== null) this.emit("restored", restored);
     // From here on what was not brought back is overwritten.
     this.#saved = saved;
+  }
+
+  async #beginCapture(own: NativeGateway, config: CaptureConfig): Promise<void> {
+    const capture = await FileCapture.begin(this.nat, config, (text) => this.#warn(text));
+    if (this.#native !== own) {
+      capture.close();
+      throw new NatError("NAT_ERR_GATEWAY", "the gateway was stopped while it started");
+    }
+    this.#capture = capture;
   }
 
   #dhcpServer(): DhcpServer | null {
@@ -401,7 +416,7 @@ export class Gateway extends EventEmitter {
 }
 
 /** Keys of `gateway` that hold from its start to its end. */
-const FIRM = ["control", "sessions", "user"] as const;
+const FIRM = ["control", "sessions", "capture", "user"] as const;
 
 /** What would change of that, or of a network; null: nothing. */
 function firmChange(next: ResolvedGatewayConfig, before: ResolvedGatewayConfig): string | null {

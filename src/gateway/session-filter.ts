@@ -1,12 +1,11 @@
 // Which sessions somebody means: words that each have to fit.
-import { IPV4_PATTERN, networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
-import type { Session, SessionEndpoint } from "../conntrack.js";
+import { parseIpv4 } from "../config/cidr.js";
+import type { Session } from "../conntrack.js";
 import { NatError } from "../errors.js";
+import { endTerm, isEnd, protocolTerm } from "../flow-terms.js";
 import { TCP_PHASES } from "../native.js";
 
 type Test = (session: Session) => boolean;
-
-const PROTOCOLS = ["tcp", "udp", "icmp", "udplite", "dccp", "sctp", "gre", "esp"];
 
 /**
  * A test for sessions that fit all of some terms: a protocol ("tcp"), a TCP phase ("established"), an address or a
@@ -19,34 +18,18 @@ export function sessionFilter(terms: readonly string[]): Test {
 }
 
 function testOf(term: string): Test {
-  const word = term.toLowerCase();
-  if (PROTOCOLS.includes(word) || /^ip-[0-9]{1,3}$/.test(word)) return ({ protocol }) => protocol === word;
-  if ((TCP_PHASES as readonly string[]).includes(word)) return ({ state }) => state === word;
-  const ofEnds =
-    (test: (end: SessionEndpoint) => boolean): Test =>
-    (session) =>
-      test(session.inside) || test(session.public) || test(session.remote);
-  const [address = "", port, ...more] = term.split(":");
-  if (more.length === 0) {
-    const number = port === undefined ? null : portOf(port);
-    if (port === undefined) {
-      const prefix = parseCidr(address);
-      if (prefix !== null)
-        return ofEnds((end) => networkOf(parseIpv4(end.address)!, prefix.bits) === prefix.network);
-    } else if (number !== null && address === "") {
-      return ofEnds((end) => end.port === number);
-    } else if (number !== null && IPV4_PATTERN.test(address)) {
-      return ofEnds((end) => end.port === number && end.address === address);
-    }
+  const named = protocolTerm(term);
+  if (named !== null) return ({ protocol }) => protocol === named;
+  const phase = term.toLowerCase();
+  if ((TCP_PHASES as readonly string[]).includes(phase)) return ({ state }) => state === phase;
+  const end = endTerm(term);
+  if (end !== null) {
+    return ({ inside, public: outside, remote }) =>
+      [inside, outside, remote].some(({ address, port }) => isEnd(end, parseIpv4(address)!, port));
   }
   throw new NatError(
     "NAT_ERR_ARGUMENT",
     `"${term}" says nothing about sessions; give a protocol (tcp), a state (${TCP_PHASES.join(", ")}), an address or ` +
       "prefix (192.168.226.0/24), an endpoint (203.0.113.8:443) or a port (:443)",
   );
-}
-
-function portOf(text: string): number | null {
-  const number = /^[0-9]{1,5}$/.test(text) ? Number(text) : 65536;
-  return number > 65535 ? null : number;
 }

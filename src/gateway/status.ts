@@ -1,5 +1,6 @@
 // How a gateway fares, in one object for people and programs.
 import type { NatStats } from "../stats.js";
+import type { CaptureCounts } from "../tap/capture.js";
 import type { GatewayStats } from "./stats.js";
 
 interface StatusOfSide {
@@ -21,4 +22,6 @@ export interface GatewayStatus {
   readonly outside: StatusOfSide & { readonly public: readonly string[] };
   readonly nat: NatStats;
   readonly gateway: GatewayStats | null;
+  /** The capture that the config has begun, and where it is now; null: there is none. */
+  readonly capture: (CaptureCounts & { readonly file: string }) | null;
 }

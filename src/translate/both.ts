@@ -1,28 +1,22 @@
 // One pcapng of both sides: every packet on the interface where it came in, and again on the one where it left,
 // with a comment that names session and verdict. What `--both` writes, for Wireshark.
+import { BothSidesWriter, type Stamped } from "../capture/both-sides.js";
 import type { CaptureChunk } from "../capture/chunk.js";
 import type { ByteSink } from "../capture/sink.js";
-import { PcapngWriter } from "../capture/writer.js";
-import { parseCidr } from "../config/cidr.js";
-import type { Session } from "../conntrack.js";
+import { isInAny } from "../config/cidr.js";
 import type { EmittedPacket, Nat } from "../nat.js";
+import type { TapKind } from "../native.js";
 import { DESCRIPTOR, DESCRIPTOR_WORDS, type PacketBatch } from "../packet-batch.js";
+import { commentOf } from "../tap/tapped-packet.js";
 import type { Verdict } from "../verdict.js";
 
 type Side = "inside" | "outside";
 
-interface Stamped {
-  readonly frame: Uint8Array;
-  readonly linkType: number;
-  readonly seconds: number;
-  readonly nanos: number;
-  readonly wireLength?: number;
-}
+const commentOfKind = (kind: TapKind) => commentOf({ kind, way: "left", verdict: null, session: null });
 
 export class BothSides {
   readonly #nat: Nat;
-  readonly #writer: PcapngWriter;
-  readonly #interfaces = new Map<string, number>();
+  readonly #writer: BothSidesWriter;
   /** Frames of held fragments by tag, until they are released or lost. */
   readonly #held = new Map<number, Stamped & { ipOffset: number }>();
   #original: Stamped | null = null;
@@ -33,7 +27,7 @@ export class BothSides {
 
   constructor(nat: Nat, sink: ByteSink) {
     this.#nat = nat;
-    this.#writer = new PcapngWriter(sink);
+    this.#writer = new BothSidesWriter(sink);
   }
 
   get full(): boolean {
@@ -55,11 +49,21 @@ export class BothSides {
     const original = this.#original!;
     const verdict = batch.verdict(slot);
     const session = batch.descriptors[slot * DESCRIPTOR_WORDS + DESCRIPTOR.session]!;
-    const comment = describe(verdict, session === 0 ? null : this.#nat.conntrack.at(session - 1));
+    const comment = commentOf({
+      kind: "translated",
+      way: "came",
+      verdict,
+      session: session === 0 ? null : this.#nat.conntrack.at(session - 1),
+    });
     const came = arrivalSide(verdict, this.#nat, original.frame, ipOffset);
-    this.#packet(came, original, comment);
-    if (verdict.verdict === "forwarded") {
-      this.#packet(verdict.direction === "outbound" ? "outside" : "inside", stamped(chunk, i), comment);
+    this.#writer.packet(came, original, comment);
+    const passes = verdict.verdict === "passed" && verdict.direction !== "none";
+    if (verdict.verdict === "forwarded" || passes) {
+      this.#writer.packet(
+        verdict.direction === "outbound" ? "outside" : "inside",
+        stamped(chunk, i),
+        comment,
+      );
     } else if (verdict.verdict === "held") {
       const tag = batch.descriptors[slot * DESCRIPTOR_WORDS + DESCRIPTOR.tag]!;
       if (tag !== this.#cut) this.#held.set(tag, { ...original, ipOffset });
@@ -69,43 +73,34 @@ export class BothSides {
 
   /** Writes a frame that is not IPv4. */
   notIpv4(chunk: CaptureChunk, i: number, passed: boolean): void {
-    this.#packet("inside", stamped(chunk, i), passed ? "passed: not-ipv4" : "dropped: not-ipv4");
+    this.#writer.packet("inside", stamped(chunk, i), passed ? "passed: not-ipv4" : "dropped: not-ipv4");
   }
 
   /** Takes a packet that the NAT put out by itself. */
   emitted(packet: EmittedPacket, made: Stamped | null): void {
     if (packet.kind === "icmp") {
-      if (made !== null) this.#behind.push(() => this.#packet(packet.side, made, "originated by the NAT"));
+      if (made !== null) this.#writeLater(packet.side, made, "originated");
       return;
     }
     const held = this.#held.get(packet.tag);
     this.#held.delete(packet.tag);
     if (packet.kind === "fragment" && made !== null) {
       this.#cut = packet.tag;
-      this.#behind.push(() =>
-        this.#packet(packet.side, made, "forwarded: a piece of a packet that is too big"),
-      );
+      this.#writeLater(packet.side, made, "piece");
       return;
     }
     if (packet.kind === "discarded" || held === undefined) return;
     held.frame.set(packet.packet, held.ipOffset);
-    this.#behind.push(() => this.#packet(packet.side, held, "forwarded: released by its first fragment"));
+    this.#writeLater(packet.side, held, "released");
+  }
+
+  #writeLater(side: Side, packet: Stamped, kind: TapKind): void {
+    this.#behind.push(() => this.#writer.packet(side, packet, commentOfKind(kind)));
   }
 
   #writeBehind(): void {
     for (const write of this.#behind) write();
     this.#behind = [];
-  }
-
-  #packet(side: Side, { frame, linkType, seconds, nanos, wireLength }: Stamped, comment: string): void {
-    // The pair is declared together, so that inside and outside are always the first two.
-    for (const name of ["inside", "outside"] as const) {
-      const key = `${name} ${linkType}`;
-      if (!this.#interfaces.has(key))
-        this.#interfaces.set(key, this.#writer.addInterface({ linkType, name }));
-    }
-    const number = this.#interfaces.get(`${side} ${linkType}`)!;
-    this.#writer.packet(number, frame, seconds, nanos, wireLength ?? frame.length, comment);
   }
 }
 
@@ -125,19 +120,5 @@ function arrivalSide({ direction }: Verdict, nat: Nat, frame: Uint8Array, ipOffs
   if (direction !== "none") return direction === "inbound" ? "outside" : "inside";
   if (frame.length < ipOffset + 16) return "outside";
   const source = new DataView(frame.buffer, frame.byteOffset).getUint32(ipOffset + 12);
-  const isInside = nat.config.inside.some((prefix) => {
-    const { network, bits } = parseCidr(prefix)!;
-    return bits === 0 || (source ^ network) >>> (32 - bits) === 0;
-  });
-  return isInside ? "inside" : "outside";
-}
-
-/** "outbound forwarded: udp 192.168.226.135:4000 [203.0.113.1:8270] 198.51.100.7:53" */
-function describe({ verdict, direction, reason }: Verdict, session: Session | null): string {
-  const what = direction === "none" ? verdict : `${direction} ${verdict}`;
-  if (reason !== null) return `${what}: ${reason}`;
-  if (session === null) return what;
-  const { protocol, inside, remote } = session;
-  const endpoint = ({ address, port }: Session["inside"]) => (port === 0 ? address : `${address}:${port}`);
-  return `${what}: ${protocol} ${endpoint(inside)} [${endpoint(session.public)}] ${endpoint(remote)}`;
+  return isInAny(nat.config.inside, source) ? "inside" : "outside";
 }
