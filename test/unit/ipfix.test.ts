@@ -222,6 +222,16 @@ test("whatever the events and the size of messages, a collector reads just these
   );
 });
 
+test("no message is too long, wherever a set would begin", () => {
+  const turns = Array.from({ length: 80 }, (_, i) => (i % 2 === 0 ? EVENTS.opened : EVENTS.bound));
+  for (let size = 512; size < 600; size++) {
+    ok(
+      messagesOf(turns, size).every(({ bytes }) => bytes.length <= size),
+      String(size),
+    );
+  }
+});
+
 test("a message is filled before another is begun", () => {
   const messages = messagesOf(
     Array.from({ length: 100 }, () => EVENTS.opened),

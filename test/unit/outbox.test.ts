@@ -119,6 +119,24 @@ describe("an outbox", () => {
     await outbox.close(0);
   });
 
+  test("sends what was under way again before what had to wait", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const end = new End();
+    end.mood = "holds";
+    const { outbox } = outboxTo(end);
+    const all = Array.from({ length: 1100 }, (_, i) => String(i));
+    for (const text of all) outbox.put(chunk(text));
+    await turns();
+    end.break();
+    end.sent.length = 0;
+    end.mood = "takes";
+    mock.timers.tick(100);
+    await turns();
+    deepEqual(end.sent, all);
+    mock.timers.reset();
+    await outbox.close(0);
+  });
+
   test("tries again after longer and longer pauses, and tells it once", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     const end = new End();
