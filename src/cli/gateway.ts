@@ -11,6 +11,9 @@ import { type GatewayConfig, isGateways, parseGatewayConfig } from "../gateway/c
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
 import { HttpServer } from "../gateway/http.js";
+import { checkLogFiles, EventExports } from "../logs/exports.js";
+import { GatewayLog } from "../logs/gateway-log.js";
+import { addLogMetrics } from "../metrics/log-metrics.js";
 import { metricsOf } from "../metrics/metrics.js";
 import { toWhole } from "./numbers.js";
 import { become } from "./privileges.js";
@@ -66,7 +69,7 @@ virtio-net-pci,netdev=n0) with the host's address, as NAT mode has it:
     outside: { host: eth0 }
 
 Needs root, or CAP_NET_RAW, and CAP_NET_ADMIN for devices and the host's address. SIGHUP reads the
-config again, sessions stay; SIGINT and SIGTERM end it.
+config again, sessions stay; files of logs are opened anew. SIGINT and SIGTERM end it.
 
 Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or config.`,
     )
@@ -76,16 +79,21 @@ Exit status: 0 ended by a signal, 1 an interface can't be used, 2 wrong usage or
 async function runGateway(options: GatewayOptions): Promise<void> {
   const { config } = options;
   const read = () => configOf(options);
-  const tell = (text: string) => process.stderr.write(`napt: ${text}\n`);
   const gateway = new Gateway(...read());
+  const logFiles = checkLogFiles(gateway.config.log, gateway.config.export);
+  const log = new GatewayLog(gateway.config.log);
+  const warn = (text: string) => log.tell("warn", "warning", text);
+  const exports = new EventExports(gateway.nat.conntrack, warn);
   const metrics = metricsOf(gateway);
   // Its watch over the event loop would wake an idle gateway a hundred times a second.
   collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: 100 });
+  addLogMetrics(metrics, { exports, log });
   const http = new HttpServer(gateway, metrics);
   const putInForce = async () => {
     const [value, source] = read();
     const next = parseGatewayConfig(value, source);
     const before = gateway.config.http;
+    checkLogFiles(next.log, next.export);
     await http.listen(next.http);
     try {
       gateway.reconfigure(value, source);
@@ -93,7 +101,8 @@ async function runGateway(options: GatewayOptions): Promise<void> {
       await http.listen(before);
       throw error;
     }
-    tell(`${config} is in force`);
+    await Promise.all([exports.change(next.export), log.change(next.log)]);
+    log.tell("info", "reload", `${config} is in force`, { config });
   };
   // One after the other, whoever asks for it.
   let last: Promise<unknown> = Promise.resolve();
@@ -103,7 +112,9 @@ async function runGateway(options: GatewayOptions): Promise<void> {
     return reloading;
   };
   const hangup = () => {
-    reload().catch((error: Error) => tell(`${error.message}; the config before stays in force`));
+    reload().catch(({ message }: Error) =>
+      log.tell("error", "reload", `${message}; the config before stays in force`, { config }),
+    );
   };
   // From the beginning, so that nothing is left where it is ended while it starts.
   const ended = new Promise<void>((resolve) => {
@@ -113,33 +124,50 @@ async function runGateway(options: GatewayOptions): Promise<void> {
   let control: ControlServer | undefined;
   try {
     gateway.on("conflict", (address: string) =>
-      tell(`another station says that it has our address ${address}`),
+      log.tell("warn", "conflict", `another station says that it has our address ${address}`, { address }),
     );
-    gateway.on("warning", tell);
-    gateway.on("restored", ({ restored, expired, refused }: Restored) =>
-      tell(`${restored} sessions restored, ${expired} expired meanwhile, ${refused} refused`),
+    gateway.on("warning", warn);
+    gateway.on("restored", (restored: Restored) =>
+      log.tell("info", "restored", restoredInWords(restored), restored),
     );
-    gateway.on("address", (address: string) => tell(`the host's address is ${address} now`));
+    gateway.on("address", (address: string) =>
+      log.tell("info", "address", `the host's address is ${address} now`, { address }),
+    );
+    log.tell("info", "start", `starting with ${config}`, { config });
+    await exports.change(gateway.config.export);
     control = await ControlServer.open(gateway, gateway.config.control, { reload, metrics });
     await http.listen(gateway.config.http);
     await gateway.start();
     process.on("SIGHUP", hangup);
     const { inside, outside, user, control: socket } = gateway.config;
-    const files = [socket];
+    const files = [socket, ...logFiles];
     if (inside.kind === "qemu") files.push(inside.name);
     if (gateway.status.capture !== null) files.push(gateway.status.capture.file);
     if (user !== null) become(user, files);
-    process.stdout.write(`ready: ${inside.name} (inside) to ${outside.name} (outside)\n`);
+    const ready = `${inside.name} (inside) to ${outside.name} (outside)`;
+    log.tell("info", "ready", `ready: ${ready}`, { inside: inside.name, outside: outside.name });
+    process.stdout.write(`ready: ${ready}\n`);
     const status = new StatusLine(gateway);
     await ended;
     status.end();
+    log.tell("info", "end", "ended by a signal");
+  } catch (error) {
+    log.tell("error", "failed", (error as Error).message);
+    throw error;
   } finally {
     process.off("SIGHUP", hangup);
     await control?.close();
     await last;
     await http.close();
+    gateway.stop();
+    await exports.close();
     gateway.close();
+    await log.close();
   }
+}
+
+function restoredInWords({ restored, expired, refused }: Restored): string {
+  return `${restored} sessions restored, ${expired} expired meanwhile, ${refused} refused`;
 }
 
 /** The config of a file, with what the command line says in place of its own. */

@@ -11,6 +11,7 @@ import { issuesOf, originOf, parseConfig } from "../config/load.js";
 import { isObject } from "../config/merge.js";
 import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { ConfigError, type ConfigIssue, NatError } from "../errors.js";
+import { type ExportConfig, exportClashes, exportSchema, type LogConfig, logSchema } from "../logs/config.js";
 import { packetFilter } from "../tap/filter.js";
 import type { CaptureConfig } from "./capture.js";
 import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
@@ -146,6 +147,8 @@ const gatewaySchema = section({
   })
     .optional()
     .describe("Writes packets as they came and as they left to a pcapng file, for Wireshark"),
+  log: logSchema,
+  export: exportSchema,
   user: text("the name of a user", 'one such as "napt"', /^[a-z_][a-z0-9_.-]{0,31}$/i, () => true)
     .optional()
     .describe("Whom `napt gateway` goes on as once all is open; the sockets become that user's"),
@@ -179,6 +182,10 @@ export interface ResolvedGatewayConfig {
   readonly sessions: SavedSessionsConfig | null;
   /** Where packets are written; null: nowhere. */
   readonly capture: CaptureConfig | null;
+  /** What `napt gateway` says of itself. */
+  readonly log: LogConfig;
+  /** Where the NAT's events go. */
+  readonly export: ExportConfig;
   /** Whom the process goes on as; null: as it is. */
   readonly user: string | null;
 }
@@ -239,6 +246,7 @@ export function parseGatewayConfig(
         message: "a TUN device carries none; leave it out",
       });
     }
+    if (nat !== undefined) clashes.push(...exportClashes(data.export, nat));
     if (clashes.length === 0) {
       if (nat !== undefined) clashes.push(...networkClashes(nat, networks));
       if (dhcp !== undefined) clashes.push(...dhcpClashes(dhcp, networks.inside));
@@ -258,6 +266,8 @@ export function parseGatewayConfig(
         http: data.http ?? null,
         sessions: data.sessions ?? null,
         capture: data.capture ?? null,
+        log: data.log,
+        export: data.export,
         user: data.user ?? null,
       };
     }

@@ -3,6 +3,7 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { parse } from "node:path";
 import { outputError } from "../capture/sink.js";
 
+/** How a capture is spread over files. */
 export interface CaptureFilesOptions {
   /** Bytes from which on a file is full, and another one is begun. @default it never is */
   readonly size?: number;

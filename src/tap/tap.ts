@@ -4,6 +4,7 @@ import { packetFilter } from "./filter.js";
 import { TapRing } from "./ring.js";
 import type { TappedPacket } from "./tapped-packet.js";
 
+/** What a tap shows. */
 export interface TapOptions {
   /**
    * Which packets, in words that each have to fit; "not" before one turns it round: `inside`, `outside`, `dropped`,
@@ -78,17 +79,20 @@ export class Tap implements AsyncIterableIterator<TappedPacket> {
     return this.ring.lost;
   }
 
+  /** The next packet, once there is one. */
   async next(): Promise<IteratorResult<TappedPacket, undefined>> {
     const value = await this.take(() => this.#packet());
     return value === null ? { done: true, value: undefined } : { done: false, value };
   }
 
+  /** Ends it; what waits is gone. */
   async return(): Promise<IteratorResult<TappedPacket, undefined>> {
     this.close();
     while (this.ring.next()); // nobody reads what is left
     return { done: true, value: undefined };
   }
 
+  /** Itself, for `for await`. */
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -100,6 +104,7 @@ export class Tap implements AsyncIterableIterator<TappedPacket> {
     this.#wake();
   }
 
+  /** `close`, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

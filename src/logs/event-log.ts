@@ -1,0 +1,131 @@
+// A log of a NAT's events, whatever it is written in: events go in, chunks of bytes go out, nobody waits.
+import type { NatEvent, NatEventType } from "../events/event.js";
+import type { OpenLink } from "./link.js";
+import { Outbox, type OutboxOptions } from "./outbox.js";
+import { typesOf, type What } from "./what.js";
+
+/** What makes bytes of events. It gives them to the outbox as chunks. */
+export interface Encoder {
+  /** @param time ms since 1970 */
+  add(event: NatEvent, time: number): void;
+  /** So many events are not in the log. */
+  addLost?(count: number, time: number): void;
+  /** Gives away what is not yet a full chunk. */
+  flush(): void;
+}
+
+/** What all logs of events can be told. */
+export interface EventLogOptions {
+  /** What is logged. @default "bindings" */
+  what?: What;
+  /** The time of an event in ms since 1970. @default for events whose clock is `performance.now` */
+  wallTime?: (at: number) => number;
+  /** Where warnings go: that a collector is unreachable, is back, or that events are lost. */
+  warn?: (text: string) => void;
+}
+
+/** How a log fares. */
+export interface EventLogStats {
+  /** Events that the system has taken for the other end. */
+  readonly exported: number;
+  /** Events that the log could not keep up with, or that nobody took. */
+  readonly lost: number;
+}
+
+/** Events, as `nat.conntrack.events()` gives them. */
+export interface EventFeed extends AsyncIterable<NatEvent> {
+  /** Those that it lost. */
+  readonly lost?: number;
+}
+
+/** Milliseconds that an event may wait for others to go with. */
+const FLUSH_AFTER = 100;
+/** Milliseconds that the end may take. */
+const CLOSE_WITHIN = 1000;
+
+/**
+ * A log of events. Writing never waits and never throws; what the other end does not take is kept for a while, then
+ * lost and counted.
+ * @example
+ * const log = new IpfixExporter({ to: "udp://192.0.2.5:4739" });
+ * await log.follow(nat.conntrack.events({ types: log.types }));   // until the NAT is closed
+ * await log.close();
+ */
+export abstract class EventLog {
+  /** The events that it makes something of. */
+  readonly types: readonly NatEventType[];
+  protected readonly outbox: Outbox;
+  readonly #known: ReadonlySet<NatEventType>;
+  readonly #wallTime: ((at: number) => number) | undefined;
+  readonly #sources = new Set<EventFeed>();
+  #lostBefore = 0;
+  #toldLost = 0;
+  #offset = wallOffset();
+  #timer: NodeJS.Timeout | undefined;
+
+  protected constructor(
+    open: OpenLink,
+    { what = "bindings", wallTime, warn = () => {} }: EventLogOptions,
+    outbox: Omit<OutboxOptions, "warn"> = {},
+  ) {
+    this.types = typesOf(what);
+    this.#known = new Set(this.types);
+    this.#wallTime = wallTime;
+    this.outbox = new Outbox(open, { ...outbox, warn });
+  }
+
+  protected abstract readonly encoder: Encoder;
+
+  /** Logs an event, unless it is of another type than {@link types}. */
+  add(event: NatEvent): void {
+    if (!this.#known.has(event.type)) return;
+    if (this.#timer === undefined) {
+      this.#offset = wallOffset();
+      this.#timer = setTimeout(() => this.flush(), FLUSH_AFTER).unref();
+    }
+    const time = this.#wallTime?.(event.at) ?? event.at + this.#offset;
+    const { lost } = this.stats;
+    if (lost > this.#toldLost) {
+      this.encoder.addLost?.(lost - this.#toldLost, time);
+      this.#toldLost = lost;
+    }
+    this.encoder.add(event, time);
+  }
+
+  /** Logs all events that come, until there are no more; those that the source loses are counted here, too. */
+  async follow(events: EventFeed): Promise<void> {
+    this.#sources.add(events);
+    try {
+      for await (const event of events) this.add(event);
+    } finally {
+      this.#sources.delete(events);
+      this.#lostBefore += events.lost ?? 0;
+    }
+  }
+
+  /** What it has passed on so far, and what it has lost. */
+
+  get stats(): EventLogStats {
+    let lost = this.#lostBefore + this.outbox.lost;
+    for (const source of this.#sources) lost += source.lost ?? 0;
+    return { exported: this.outbox.exported, lost };
+  }
+
+  /** Sends what waits for more to go with. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.encoder.flush();
+  }
+
+  /** Sends what there is, and closes; what can't go within a second is lost. */
+  async close(): Promise<void> {
+    this.flush();
+    await this.outbox.close(CLOSE_WITHIN);
+  }
+}
+
+/** From the monotonic clock to the wall's, which may be set at any time. */
+function wallOffset(): number {
+  return Date.now() - performance.now();
+}
