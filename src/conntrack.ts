@@ -42,6 +42,10 @@ export interface Session {
   readonly remote: SessionEndpoint;
   /** The TCP phase; null for other protocols. */
   readonly state: TcpPhase | null;
+  /** Who began it: outbound, the inside host (RFC 2663, section 2.3). */
+  readonly direction: "outbound" | "inbound";
+  /** Its remote is behind this NAT, too, and has a session of its own for it. */
+  readonly hairpin: boolean;
   /** A forward or a 1:1 mapping made its binding, which never expires. */
   readonly permanent: boolean;
   /** When it was made, to 134 ms, in ms of the caller's clock. */
@@ -82,6 +86,9 @@ export interface Restored {
 
 const FIELDS = LAYOUT.sessionFields;
 const ROWS = 512;
+// Flags of native/nat/session.h.
+const HAIRPINNED = 4;
+const VISITOR = 8;
 const PERMANENT = 16;
 const EVERYTHING = 0xffffffff;
 /** Bytes of a snapshot's chunk: some thousand sessions. */
@@ -96,6 +103,8 @@ function decode(row: Float64Array, at: number): Session {
     public: endpoint(4),
     remote: endpoint(6),
     state: TCP_PHASES[field(8)] ?? null,
+    direction: (field(9) & VISITOR) === 0 ? "outbound" : "inbound",
+    hairpin: (field(9) & HAIRPINNED) !== 0,
     permanent: (field(9) & PERMANENT) !== 0,
     createdAt: field(13),
     lastSeen: field(11),

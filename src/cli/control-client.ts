@@ -1,6 +1,5 @@
 // Talks to a running gateway through its control socket.
-import { request } from "node:http";
-import { createInterface } from "node:readline";
+import { type IncomingMessage, request } from "node:http";
 import { InvalidArgumentError, Option } from "commander";
 import { NatError } from "../errors.js";
 import { DEFAULT_CONTROL } from "../gateway/config.js";
@@ -25,7 +24,7 @@ export async function* ask(control: string, path: string, call: Call = {}): Asyn
   const { method = "GET", query = [], body } = call;
   const search = new URLSearchParams(query.map(([key, value]): [string, string] => [key, value])).toString();
   const text = body === undefined ? "" : JSON.stringify(body);
-  const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const asking = request(
       { socketPath: control, method, path: search === "" ? path : `${path}?${search}` },
       resolve,
@@ -34,10 +33,26 @@ export async function* ask(control: string, path: string, call: Call = {}): Asyn
     asking.end(text);
   });
   const status = response.statusCode ?? 500;
-  for await (const line of createInterface({ input: response })) {
-    const answer = JSON.parse(line) as { error?: string };
-    if (status !== 200) throw new NatError("NAT_ERR_ARGUMENT", answer.error ?? `status ${status}`);
-    yield answer;
+  try {
+    for await (const line of linesOf(response)) {
+      const answer = JSON.parse(line) as { error?: string };
+      if (status !== 200) throw new NatError("NAT_ERR_ARGUMENT", answer.error ?? `status ${status}`);
+      yield answer;
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
+    throw new NatError("NAT_ERR_GATEWAY", `${control}: the gateway ended before it had answered`);
+  } finally {
+    response.destroy(); // who asked may have had enough
+  }
+}
+
+async function* linesOf(response: IncomingMessage): AsyncIterable<string> {
+  let rest = "";
+  for await (const chunk of response.setEncoding("utf8")) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
   }
 }
 

@@ -9,6 +9,7 @@ import { registerDemo } from "./demo.js";
 import { registerExplain } from "./explain.js";
 import { registerGateway } from "./gateway.js";
 import { registerLab } from "./lab.js";
+import { registerSessions } from "./sessions.js";
 import { registerTranslate } from "./translate.js";
 import { registerWho } from "./who.js";
 
@@ -31,6 +32,7 @@ export function buildProgram(): Command {
   registerTranslate(program);
   registerGateway(program);
   registerControl(program);
+  registerSessions(program);
   registerExplain(program);
   registerLab(program);
   registerConfig(program);

@@ -7,12 +7,14 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Registry } from "prom-client";
-import type { Session } from "../conntrack.js";
 import { NatError } from "../errors.js";
 import { answerTo } from "../explain/ask.js";
 import { metricsOf } from "../metrics/metrics.js";
 import type { Gateway } from "./gateway.js";
-import { sessionFilter } from "./session-filter.js";
+import { type EventSource, EventStreams } from "./event-stream.js";
+import { sessionFilter, type SessionTest } from "./session-filter.js";
+import { MOST_TOP, TOP_ORDERS, type TopOrder, type TopQuery, TopReader } from "./top.js";
+import { toldSession } from "./told-session.js";
 
 /** Bytes of a request's body, at most. */
 const MOST_BODY = 64 << 10;
@@ -53,6 +55,8 @@ export class ControlServer {
       void this.#serve(request, response);
     });
     this.#server.maxConnections = 64;
+    const top = new TopReader(gateway.nat);
+    const events = new EventStreams(gateway.nat.conntrack as unknown as EventSource);
     this.#routes = {
       "GET /status": () => gateway.status,
       "GET /metrics": async ({ response }) => {
@@ -62,6 +66,8 @@ export class ControlServer {
       },
       "GET /sessions": ({ query, response }) => this.#sessions(query, response),
       "DELETE /sessions": ({ query }) => this.#kill(query),
+      "GET /top": ({ query }) => top.read(topQuery(query)),
+      "GET /events": ({ query, response }) => events.send(query.getAll("type"), query.getAll("q"), response),
       "GET /forwards": () => gateway.forwards,
       "POST /forwards": ({ body }) => gateway.addForward(body as never),
       "DELETE /forwards": ({ query }) =>
@@ -141,20 +147,12 @@ export class ControlServer {
     await pipeline(Readable.from(lines), response);
   }
 
-  async *#sessionLines(fits: (session: Session) => boolean): AsyncIterable<string> {
+  async *#sessionLines(fits: SessionTest): AsyncIterable<string> {
     const now = performance.now();
-    const seconds = (from: number, to: number) => Math.round(to - from) / 1000;
     let looked = 0;
     for (const session of this.#gateway.nat.conntrack) {
       if (++looked % AT_A_TIME === 0) await turn();
-      if (!fits(session)) continue;
-      const { createdAt, lastSeen, expiresAt, ...rest } = session;
-      const times = {
-        age: seconds(createdAt, now),
-        idle: seconds(lastSeen, now),
-        expiresIn: seconds(now, expiresAt),
-      };
-      yield `${JSON.stringify({ ...rest, ...times })}\n`;
+      if (fits(session, now)) yield `${JSON.stringify(toldSession(session, now))}\n`;
     }
   }
 
@@ -162,14 +160,27 @@ export class ControlServer {
     const terms = query.getAll("q");
     const fits = sessionFilter(terms);
     const { conntrack } = this.#gateway.nat;
+    const now = performance.now();
     let ended = 0;
     let looked = 0;
     for (const session of conntrack) {
       if (++looked % AT_A_TIME === 0) await turn();
-      if (fits(session) && conntrack.delete(session)) ended++;
+      if (fits(session, now) && conntrack.delete(session)) ended++;
     }
     return { ended };
   }
+}
+
+function topQuery(query: URLSearchParams): TopQuery {
+  const sort = query.get("sort") ?? "rate";
+  const limit = Number(query.get("limit") ?? 20);
+  if (!(TOP_ORDERS as readonly string[]).includes(sort)) {
+    throw new NatError("NAT_ERR_ARGUMENT", `sort: "${sort}" is none of ${TOP_ORDERS.join(", ")}`);
+  }
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_TOP) {
+    throw new NatError("NAT_ERR_ARGUMENT", `limit: ${query.get("limit")} is not from 1 to ${MOST_TOP}`);
+  }
+  return { filter: query.getAll("q"), sort: sort as TopOrder, limit };
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

@@ -1,49 +1,149 @@
 // Which sessions somebody means: words that each have to fit.
 import { IPV4_PATTERN, networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
+import { PROTOCOL_NAMES } from "../config/protocols.js";
 import type { Session, SessionEndpoint } from "../conntrack.js";
 import { NatError } from "../errors.js";
+import type { EventSession } from "../events/event.js";
 import { TCP_PHASES } from "../native.js";
+import { conntrackState, isAssured, isReplied } from "./told-session.js";
 
-type Test = (session: Session) => boolean;
+/** Whether a session fits, at a time of its NAT's clock. */
+export type SessionTest<Of extends EventSession = Session> = (session: Of, now: number) => boolean;
 
-const PROTOCOLS = ["tcp", "udp", "icmp", "udplite", "dccp", "sctp", "gre", "esp"];
-
-/**
- * A test for sessions that fit all of some terms: a protocol ("tcp"), a TCP phase ("established"), an address or a
- * prefix ("192.168.226.0/24"), an endpoint ("203.0.113.8:443") or a port (":443") of any of a session's three ends.
- * @throws NatError NAT_ERR_ARGUMENT for a term that is none of these
- */
-export function sessionFilter(terms: readonly string[]): Test {
-  const tests = terms.map(testOf);
-  return (session) => tests.every((test) => test(session));
+/** What can be said of sessions, besides protocols, states and ends. */
+interface Vocabulary<Of extends EventSession> {
+  readonly marks: Readonly<Record<string, SessionTest<Of>>>;
+  /** In seconds, bytes and packets. */
+  readonly figures: Readonly<Record<string, (session: Of, now: number) => number>>;
 }
 
-function testOf(term: string): Test {
+const OF_EVENTS: Vocabulary<EventSession> = {
+  marks: {
+    assured: isAssured,
+    unreplied: (session) => !isReplied(session),
+    permanent: ({ permanent }) => permanent,
+  },
+  figures: {
+    age: ({ createdAt }, now) => (now - createdAt) / 1000,
+    bytes: ({ bytes }) => bytes.outbound + bytes.inbound,
+    packets: ({ packets }) => packets.outbound + packets.inbound,
+  },
+};
+
+/** A session in the table has more to tell than an event's. */
+const OF_TABLE: Vocabulary<Session> = {
+  marks: {
+    ...OF_EVENTS.marks,
+    outbound: ({ direction }) => direction === "outbound",
+    inbound: ({ direction }) => direction === "inbound",
+    hairpin: ({ hairpin }) => hairpin,
+  },
+  figures: {
+    ...OF_EVENTS.figures,
+    idle: ({ lastSeen }, now) => (now - lastSeen) / 1000,
+    expires: ({ expiresAt }, now) => (expiresAt - now) / 1000,
+  },
+};
+
+/** States of conntrack's that ours are no other spelling of. */
+const CONNTRACK_STATES = ["syn_sent", "syn_recv", "fin_wait", "last_ack", "close"];
+
+const TIMES = ["age", "idle", "expires"];
+const TIME_UNITS: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 };
+const COUNT_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9 };
+
+/**
+ * A test for sessions that fit all of some terms: a protocol ("tcp"), a TCP state by our name or conntrack's
+ * ("established", "syn_sent"), a mark ("unreplied"), an address or a prefix ("192.168.226.0/24"), an endpoint
+ * ("203.0.113.8:443") or a port (":443") of any of a session's three ends, a figure beyond or below another ("age>60",
+ * "bytes<1M"); any of them with "!" before it: what does not fit.
+ * @throws NatError NAT_ERR_ARGUMENT for a term that is none of these
+ */
+export function sessionFilter(terms: readonly string[]): SessionTest {
+  const tests = terms.map((term) => testOf(term, OF_TABLE));
+  return (session, now) => tests.every((test) => test(session, now));
+}
+
+/** The same for sessions of events, which have neither an idle time nor one left. */
+export function eventSessionFilter(terms: readonly string[]): SessionTest<EventSession> {
+  const tests = terms.map((term) => testOf(term, OF_EVENTS));
+  return (session, now) => tests.every((test) => test(session, now));
+}
+
+function testOf<Of extends EventSession>(term: string, vocabulary: Vocabulary<Of>): SessionTest<Of> {
+  const { marks, figures } = vocabulary;
+  if (term.startsWith("!")) {
+    const test = testOf(term.slice(1), vocabulary);
+    return (session, now) => !test(session, now);
+  }
   const word = term.toLowerCase();
-  if (PROTOCOLS.includes(word) || /^ip-[0-9]{1,3}$/.test(word)) return ({ protocol }) => protocol === word;
-  if ((TCP_PHASES as readonly string[]).includes(word)) return ({ state }) => state === word;
+  if ((PROTOCOL_NAMES as readonly string[]).includes(word) || /^ip-[0-9]{1,3}$/.test(word)) {
+    return ({ protocol }) => protocol === word;
+  }
+  const phase = word.replace("_", "-");
+  if ((TCP_PHASES as readonly string[]).includes(phase)) return ({ state }) => state === phase;
+  if (CONNTRACK_STATES.includes(word)) return (session) => conntrackState(session)?.toLowerCase() === word;
+  const mark = Object.hasOwn(marks, word) ? marks[word] : undefined;
+  if (mark !== undefined) return mark;
+  const test = figureTest(term, figures) ?? endTest(term);
+  if (test !== null) return test;
+  throw new NatError("NAT_ERR_ARGUMENT", complaint(term, vocabulary));
+}
+
+function complaint(term: string, { marks, figures }: Vocabulary<never>): string {
+  if (Object.hasOwn(figures, term)) {
+    return `"${term}" alone says nothing about sessions; give what it is compared with, in quotes: '${term}>60'`;
+  }
+  return (
+    `"${term}" says nothing about sessions; give a protocol (tcp), a state (${TCP_PHASES.join(", ")}), an address or ` +
+    "prefix (192.168.226.0/24), an endpoint (203.0.113.8:443), a port (:443), a mark " +
+    `(${Object.keys(marks).join(", ")}), or a comparison of ${Object.keys(figures).join(", ")} ('age>60', 'bytes>1M'); ` +
+    'with "!" before it, what does not fit'
+  );
+}
+
+/** "age>60", "bytes<=1.5M". */
+function figureTest<Of extends EventSession>(
+  term: string,
+  figures: Vocabulary<Of>["figures"],
+): SessionTest<Of> | null {
+  const [, name = "", operator, digits, unit = ""] =
+    /^([a-z]+)([<>]=?)([0-9]+(?:\.[0-9]+)?)([a-zA-Z]?)$/.exec(term) ?? [];
+  const figure = Object.hasOwn(figures, name) ? figures[name] : undefined;
+  const size = (TIMES.includes(name) ? TIME_UNITS : COUNT_UNITS)[unit];
+  if (figure === undefined || size === undefined) return null;
+  const bound = Number(digits) * size;
+  switch (operator) {
+    case ">":
+      return (session, now) => figure(session, now) > bound;
+    case ">=":
+      return (session, now) => figure(session, now) >= bound;
+    case "<":
+      return (session, now) => figure(session, now) < bound;
+    default:
+      return (session, now) => figure(session, now) <= bound;
+  }
+}
+
+/** An address, a prefix, an endpoint or a port of any end. */
+function endTest(term: string): SessionTest<EventSession> | null {
   const ofEnds =
-    (test: (end: SessionEndpoint) => boolean): Test =>
+    (test: (end: SessionEndpoint) => boolean): SessionTest<EventSession> =>
     (session) =>
       test(session.inside) || test(session.public) || test(session.remote);
   const [address = "", port, ...more] = term.split(":");
-  if (more.length === 0) {
-    const number = port === undefined ? null : portOf(port);
-    if (port === undefined) {
-      const prefix = parseCidr(address);
-      if (prefix !== null)
-        return ofEnds((end) => networkOf(parseIpv4(end.address)!, prefix.bits) === prefix.network);
-    } else if (number !== null && address === "") {
-      return ofEnds((end) => end.port === number);
-    } else if (number !== null && IPV4_PATTERN.test(address)) {
-      return ofEnds((end) => end.port === number && end.address === address);
-    }
+  if (more.length > 0) return null;
+  if (port === undefined) {
+    const prefix = parseCidr(address);
+    if (prefix === null) return null;
+    return ofEnds((end) => networkOf(parseIpv4(end.address)!, prefix.bits) === prefix.network);
   }
-  throw new NatError(
-    "NAT_ERR_ARGUMENT",
-    `"${term}" says nothing about sessions; give a protocol (tcp), a state (${TCP_PHASES.join(", ")}), an address or ` +
-      "prefix (192.168.226.0/24), an endpoint (203.0.113.8:443) or a port (:443)",
-  );
+  const number = portOf(port);
+  if (number === null) return null;
+  if (address === "") return ofEnds((end) => end.port === number);
+  return IPV4_PATTERN.test(address)
+    ? ofEnds((end) => end.port === number && end.address === address)
+    : null;
 }
 
 function portOf(text: string): number | null {
