@@ -17,16 +17,23 @@ export interface Call {
   readonly method?: "GET" | "POST" | "DELETE";
   readonly query?: readonly (readonly [string, string])[];
   readonly body?: unknown;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
 }
 
 /** Asks, and gives the answer's lines one by one, each as JSON. @throws NatError with what the gateway says */
 export async function* ask(control: string, path: string, call: Call = {}): AsyncIterable<unknown> {
-  const { method = "GET", query = [], body } = call;
+  const { method = "GET", query = [], body, signal } = call;
   const search = new URLSearchParams(query.map(([key, value]): [string, string] => [key, value])).toString();
   const text = body === undefined ? "" : JSON.stringify(body);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const asking = request(
-      { socketPath: control, method, path: search === "" ? path : `${path}?${search}` },
+      {
+        socketPath: control,
+        method,
+        path: search === "" ? path : `${path}?${search}`,
+        ...(signal && { signal }),
+      },
       resolve,
     );
     asking.on("error", (error: NodeJS.ErrnoException) => reject(unreachable(control, error)));

@@ -11,6 +11,7 @@ import { registerGateway } from "./gateway.js";
 import { registerLab } from "./lab.js";
 import { registerSessions } from "./sessions.js";
 import { registerTranslate } from "./translate.js";
+import { registerWatch } from "./watch.js";
 import { registerWho } from "./who.js";
 
 /** Exit statuses: done, trouble with input or output, wrong usage or config. */
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
   registerGateway(program);
   registerControl(program);
   registerSessions(program);
+  registerWatch(program);
   registerExplain(program);
   registerLab(program);
   registerConfig(program);

@@ -5,7 +5,8 @@ import type { EventSession } from "../events/event.js";
 import { conntrackState, isAssured, isReplied, type ToldSession } from "../gateway/told-session.js";
 
 /** What every line is made of; what is missing is left out. */
-type Lined = Omit<EventSession, "createdAt"> & Partial<Pick<ToldSession, "direction" | "hairpin" | "expiresIn">>;
+type Lined = Omit<EventSession, "createdAt"> &
+  Partial<Pick<ToldSession, "direction" | "hairpin" | "expiresIn">>;
 
 /** Nobody's: it stands for an explicit mapping. */
 const NOBODY = "0.0.0.0";

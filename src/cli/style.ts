@@ -3,7 +3,10 @@ import type { WriteStream } from "node:tty";
 import { styleText } from "node:util";
 
 /** Puts text in a style; where there is none to be had, text stays as it is. */
-export type Paint = (style: "bold" | "dim" | "inverse" | "red" | "yellow" | "green" | "cyan", text: string) => string;
+export type Paint = (
+  style: "bold" | "dim" | "inverse" | "red" | "yellow" | "green" | "cyan",
+  text: string,
+) => string;
 
 export const plain: Paint = (_style, text) => text;
 
@@ -14,5 +17,7 @@ export function isColored(stream: NodeJS.WriteStream): boolean {
 
 /** Paints what is written to a stream. */
 export function paintFor(stream: NodeJS.WriteStream): Paint {
-  return isColored(stream) ? (style, text) => (text === "" ? "" : styleText(style, text, { validateStream: false })) : plain;
+  return isColored(stream)
+    ? (style, text) => (text === "" ? "" : styleText(style, text, { validateStream: false }))
+    : plain;
 }

@@ -10,11 +10,11 @@ import type { Registry } from "prom-client";
 import { NatError } from "../errors.js";
 import { answerTo } from "../explain/ask.js";
 import { metricsOf } from "../metrics/metrics.js";
-import type { Gateway } from "./gateway.js";
 import { type EventSource, EventStreams } from "./event-stream.js";
-import { sessionFilter, type SessionTest } from "./session-filter.js";
-import { MOST_TOP, TOP_ORDERS, type TopOrder, type TopQuery, TopReader } from "./top.js";
+import type { Gateway } from "./gateway.js";
+import { sessionFilter } from "./session-filter.js";
 import { toldSession } from "./told-session.js";
+import { MOST_TOP, TOP_ORDERS, type TopOrder, type TopQuery, TopReader } from "./top.js";
 
 /** Bytes of a request's body, at most. */
 const MOST_BODY = 64 << 10;
@@ -147,7 +147,7 @@ export class ControlServer {
     await pipeline(Readable.from(lines), response);
   }
 
-  async *#sessionLines(fits: SessionTest): AsyncIterable<string> {
+  async *#sessionLines(fits: ReturnType<typeof sessionFilter>): AsyncIterable<string> {
     const now = performance.now();
     let looked = 0;
     for (const session of this.#gateway.nat.conntrack) {

@@ -59,9 +59,9 @@ const COUNT_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M
  * "bytes<1M"); any of them with "!" before it: what does not fit.
  * @throws NatError NAT_ERR_ARGUMENT for a term that is none of these
  */
-export function sessionFilter(terms: readonly string[]): SessionTest {
+export function sessionFilter(terms: readonly string[]): (session: Session, now?: number) => boolean {
   const tests = terms.map((term) => testOf(term, OF_TABLE));
-  return (session, now) => tests.every((test) => test(session, now));
+  return (session, now = performance.now()) => tests.every((test) => test(session, now));
 }
 
 /** The same for sessions of events, which have neither an idle time nor one left. */
@@ -141,9 +141,7 @@ function endTest(term: string): SessionTest<EventSession> | null {
   const number = portOf(port);
   if (number === null) return null;
   if (address === "") return ofEnds((end) => end.port === number);
-  return IPV4_PATTERN.test(address)
-    ? ofEnds((end) => end.port === number && end.address === address)
-    : null;
+  return IPV4_PATTERN.test(address) ? ofEnds((end) => end.port === number && end.address === address) : null;
 }
 
 function portOf(text: string): number | null {

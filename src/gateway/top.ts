@@ -152,14 +152,22 @@ export class TopReader {
     const answer = { until: Number.POSITIVE_INFINITY, top };
     this.#answers.set(key, answer);
     const settled = () => {
-      if (this.#answers.get(key) === answer) this.#answers.set(key, { until: performance.now() + FRESH, top });
+      if (this.#answers.get(key) === answer)
+        this.#answers.set(key, { until: performance.now() + FRESH, top });
     };
     top.then(settled, () => this.#answers.delete(key));
     return top;
   }
 
   async #look({ sort, limit }: TopQuery, fits: ReturnType<typeof sessionFilter> | null): Promise<Top> {
-    const begun = performance.now();
+    let busy = 0;
+    let since = performance.now();
+    /** Lets others have their turn. */
+    const pause = async () => {
+      busy += performance.now() - since;
+      await turn();
+      since = performance.now();
+    };
     const now = this.#clock();
     const before = this.#lookedAt;
     const seconds = before === null ? 0 : (now - before) / 1000;
@@ -167,7 +175,11 @@ export class TopReader {
     const rateOf = ({ outbound, inbound, packets }: Passed): Rate =>
       seconds === 0
         ? NO_RATE
-        : { outbound: (8 * outbound) / seconds, inbound: (8 * inbound) / seconds, packets: packets / seconds };
+        : {
+            outbound: (8 * outbound) / seconds,
+            inbound: (8 * inbound) / seconds,
+            packets: packets / seconds,
+          };
 
     const first = new First<TopSession>(limit, true);
     const hosts = new Map<number, Sum>();
@@ -192,7 +204,7 @@ export class TopReader {
       }
       if (more === 0) break;
       next = more;
-      if (part % PARTS === 0) await turn();
+      if (part % PARTS === 0) await pause();
     }
     const best = async (sums: ReadonlyMap<number, Sum>): Promise<TopAddress[]> => {
       const chosen = new First<TopAddress>(limit, true);
@@ -205,7 +217,7 @@ export class TopReader {
           sessions: sum.sessions,
           rate: rateOf(sum),
         }));
-        if (++looked % (ROWS * PARTS) === 0) await turn();
+        if (++looked % (ROWS * PARTS) === 0) await pause();
       }
       return chosen.all();
     };
@@ -224,8 +236,8 @@ export class TopReader {
       hosts: await best(hosts),
       remotes: await best(remotes),
     };
-    const ended = performance.now();
-    this.#notBefore = ended + (SHARE - 1) * (ended - begun);
+    await pause();
+    this.#notBefore = since + (SHARE - 1) * busy;
     clearTimeout(this.#forget);
     this.#forget = setTimeout(() => this.#reset(), FORGET_AFTER).unref();
     return top;
