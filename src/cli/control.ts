@@ -1,9 +1,10 @@
 // What a running gateway is asked: `napt status`, `forward`, `reload`.
-import Table from "cli-table3";
 import type { Command } from "commander";
 import type { Forward } from "../gateway/gateway.js";
 import type { GatewayStatus } from "../gateway/status.js";
 import { askOnce, controlOption } from "./control-client.js";
+import { statusInWords } from "./status.js";
+import { paintFor } from "./style.js";
 
 interface Asking {
   readonly control: string;
@@ -19,7 +20,7 @@ export function registerControl(program: Command): void {
     .option("--json", "print it as JSON")
     .action(async ({ control, json }: Asking) => {
       const status = await askOnce<GatewayStatus>(control, "/status");
-      print(json ? JSON.stringify(status) : statusInWords(status));
+      print(json ? JSON.stringify(status) : statusInWords(status, paintFor(process.stdout)));
     });
 
   const forward = program
@@ -72,34 +73,6 @@ export function registerControl(program: Command): void {
     .action(async ({ control }: Asking) => {
       await askOnce(control, "/reload", { method: "POST" });
     });
-}
-
-function statusInWords({ uptime, inside, outside, nat, gateway }: GatewayStatus): string {
-  const table = new Table({ style: { head: [], border: [], compact: true }, colWidths: [] });
-  const drops = Object.entries(nat.drops).map(([reason, count]) => `${reason} ${count}`);
-  const port = (side: "inside" | "outside") => {
-    const { received = 0, sent = 0, lost = 0, refused = 0, tooLong = 0 } = gateway?.[side] ?? {};
-    return `${received} received, ${sent} sent, ${lost + refused + tooLong} lost`;
-  };
-  table.push(
-    ["up", `${uptime.toFixed(0)} s`],
-    [
-      "inside",
-      `${inside.interface} ${inside.address}, ${inside.neighbours} neighbours; frames: ${port("inside")}`,
-    ],
-    [
-      "outside",
-      `${outside.interface} ${outside.address}, ${outside.neighbours} neighbours; frames: ${port("outside")}`,
-    ],
-    ["public", outside.public.join(", ")],
-    [
-      "sessions",
-      `${nat.sessions.active} (${nat.sessions.created} made, at most ${nat.sessions.peak} at once)`,
-    ],
-    ["packets", `${nat.packets.outbound} out, ${nat.packets.inbound} in, ${nat.packets.hairpin} hairpinned`],
-    ["dropped", drops.length === 0 ? "none" : drops.join(", ")],
-  );
-  return table.toString();
 }
 
 function print(text: string): void {

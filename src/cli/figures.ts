@@ -14,10 +14,10 @@ export function short(value: number): string {
   return `${digits} ${prefixes[step]}`.trimEnd();
 }
 
-/** "1.2 Mbit/s" */
-export function bitRate(value: number): string {
+/** "1.2 Mbit/s", "17 B" */
+export function measure(value: number, unit: string): string {
   const text = short(value);
-  return /[a-zA-Z]$/.test(text) ? `${text}bit/s` : `${text} bit/s`;
+  return /[a-zA-Z]$/.test(text) ? `${text}${unit}` : `${text} ${unit}`;
 }
 
 /** "3 d 4 h", "12 min 5 s": two units. */

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { NatError } from "../errors.js";
 import { packageVersion } from "../version.js";
+import { registerCompletion } from "./completion.js";
 import { registerConfig } from "./config.js";
 import { registerControl } from "./control.js";
 import { registerDemo } from "./demo.js";
@@ -40,6 +41,7 @@ export function buildProgram(): Command {
   registerConfig(program);
   registerWho(program);
   registerDemo(program);
+  registerCompletion(program);
   program.addHelpText(
     "after",
     `

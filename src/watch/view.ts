@@ -1,5 +1,5 @@
 // Draws `napt watch`: from its state to the lines of a screen. No terminal is needed for that.
-import { bitRate, count, duration, short } from "../cli/figures.js";
+import { count, duration, measure, short } from "../cli/figures.js";
 import type { Paint } from "../cli/style.js";
 import type { SessionEndpoint } from "../conntrack.js";
 import type { Top, TopAddress, TopOrder, TopSession } from "../gateway/top.js";
@@ -84,7 +84,7 @@ function header({ isPaused, trouble }: WatchState, { status, wall }: Reading, { 
 
 function rateLines({ rates, history }: WatchState, { columns }: Size): Line[] {
   const line = (label: string, direction: "outbound" | "inbound"): Line => {
-    const bits = rates === null ? "-" : bitRate(rates.bits[direction]);
+    const bits = rates === null ? "-" : measure(rates.bits[direction], "bit/s");
     const packets = rates === null ? "-" : `${short(rates.packets[direction])} packets/s`;
     const room = Math.max(0, columns - LABEL - 34);
     return [
@@ -124,17 +124,18 @@ function sessionsLine({ rates }: WatchState, { status, sessionsLimit, kinds }: R
 
 /** A line for each of the fullest addresses. */
 function portLines({ ports, addresses }: Reading, { columns }: Size, most: number): Line[] {
-  const lines = ports.slice(0, most).map((use, index): Line => {
+  const named = ports.slice(0, most);
+  const more = addresses - named.length;
+  const lines = named.map((use, index): Line => {
     const used = PORT_PROTOCOLS.filter(
       (protocol) => use.used[protocol] > 0 || protocol === "tcp" || protocol === "udp",
     );
     const shown = used.slice(0, Math.max(1, Math.floor((columns - LABEL - 16) / 26)));
-    const more = addresses - most;
     return [
       [(index === 0 ? "ports" : "").padEnd(LABEL), "dim"],
       [use.address.padEnd(16)],
       ...shown.flatMap((protocol) => bar(use, protocol)),
-      [index === most - 1 && more > 0 ? `+${count(more)} more` : "", "dim"],
+      [index === named.length - 1 && more > 0 ? `+${count(more)} more` : "", "dim"],
     ];
   });
   return lines.length > 0 ? lines : [[["ports".padEnd(LABEL), "dim"], ["none to hand out"]]];

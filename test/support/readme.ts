@@ -1,7 +1,9 @@
 // What of the documentation is generated: README.md's config table and drop reasons, docs/gateway.md's config table and metrics,
-// docs/presets.md. `npm run docs` writes it; a test compares.
+// docs/presets.md, the manual page. `npm run docs` writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildProgram } from "../../src/cli/main.js";
+import { manPage } from "../../src/cli/man.js";
 import { configTableMarkdown } from "../../src/config/table.js";
 import { gatewayJsonSchema } from "../../src/gateway/config.js";
 import { metricsMarkdown } from "../../src/metrics/metrics.js";
@@ -11,6 +13,7 @@ import { presetsMarkdown } from "./presets.js";
 export const README = join(__dirname, "../../README.md");
 export const GATEWAY_PAGE = join(__dirname, "../../docs/gateway.md");
 export const PRESETS_PAGE = join(__dirname, "../../docs/presets.md");
+export const MANUAL_PAGE = join(__dirname, "../../docs/napt.1");
 
 function reasonsMarkdown(): string {
   const rows = Object.entries(REASON_MEANINGS).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`);
@@ -41,4 +44,5 @@ if (require.main === module) {
     writeFileSync(page, withGeneratedParts(readFileSync(page, "utf8")));
   }
   writeFileSync(PRESETS_PAGE, presetsMarkdown());
+  writeFileSync(MANUAL_PAGE, manPage(buildProgram()));
 }
