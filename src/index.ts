@@ -10,6 +10,19 @@ export type {
 export { Conntrack } from "./conntrack.js";
 export type { ConfigIssue, NatErrorCode } from "./errors.js";
 export { ConfigError, NatError } from "./errors.js";
+export type {
+  BindingEvent,
+  BlockEvent,
+  EventSession,
+  HostEvent,
+  NatEvent,
+  NatEventOf,
+  NatEventType,
+  PoolEvent,
+  SessionEvent,
+} from "./events/event.js";
+export { NAT_EVENTS } from "./events/event.js";
+export type { EventOptions, EventStream } from "./events/event-stream.js";
 export type { ExplainedEmission, ExplainedSession, Explanation } from "./explain/explanation.js";
 export type { FieldChange } from "./explain/fields.js";
 export { packetOfFlow, packetOfHex } from "./explain/input.js";
@@ -37,7 +50,7 @@ export type { Network, PortKind } from "./gateway/networks.js";
 export type { GatewayStats, PortStats } from "./gateway/stats.js";
 export type { GatewayStatus } from "./gateway/status.js";
 export { metricsOf } from "./metrics/metrics.js";
-export type { EmittedPacket, NatOptions, PortBlockEvent, TranslateOptions } from "./nat.js";
+export type { EmittedPacket, NatOptions, TranslateOptions } from "./nat.js";
 export { Nat } from "./nat.js";
 export type { BatchOptions } from "./packet-batch.js";
 export {

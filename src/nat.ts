@@ -1,5 +1,4 @@
 import { randomFillSync } from "node:crypto";
-import { formatIpv4 } from "./config/cidr.js";
 import { compileConfig } from "./config/compile.js";
 import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
@@ -7,15 +6,7 @@ import { Conntrack, checkTime } from "./conntrack.js";
 import { NatError } from "./errors.js";
 import { type Explanation, explanationOf } from "./explain/explanation.js";
 import { ExplicitMappings } from "./explicit-mappings.js";
-import {
-  closedEngine,
-  type Engine,
-  guarded,
-  LAYOUT,
-  type NativeBlockEvent,
-  type NativePacket,
-  native,
-} from "./native.js";
+import { closedEngine, type Engine, guarded, LAYOUT, type NativePacket, native } from "./native.js";
 import { type BatchOptions, bindBatch, numberOf, PacketBatch } from "./packet-batch.js";
 import { type NatStats, statsOf } from "./stats.js";
 import { type Verdict, verdictOf } from "./verdict.js";
@@ -55,19 +46,6 @@ export interface EmittedPacket {
   readonly cause: number;
   /** When, in ms of the caller's clock. */
   readonly at: number;
-}
-
-/** A port block that an inside host was given, or that was taken back (RFC 6888, REQ-14; RFC 7422). */
-export interface PortBlockEvent {
-  readonly event: "allocated" | "released";
-  /** When, in ms of the caller's clock. */
-  readonly time: number;
-  /** The inside host. */
-  readonly inside: string;
-  /** The public address. */
-  readonly address: string;
-  /** "LO-HI"; all protocols of the host. */
-  readonly ports: string;
 }
 
 /** @internal A Nat's engine, for the gateway's thread. */
@@ -196,15 +174,6 @@ export class Nat {
     return this.#engine.take().map(emittedOf);
   }
 
-  /**
-   * Takes what there is to log about port blocks (`portAssignment.blockSize`), oldest first. With block size n one
-   * line stands for n ports. Of deterministic NAT only the blocks beyond a host's fixed one come here. At most
-   * 65,536 events wait; what goes beyond is lost.
-   */
-  takePortBlocks(): PortBlockEvent[] {
-    return this.#engine.takeBlocks().map(portBlockEventOf);
-  }
-
   /** Puts out what waits for a time that will not come, as at the end of a capture; then `take`. */
   flush(): void {
     this.#engine.flush();
@@ -233,9 +202,9 @@ export class Nat {
   /** Ends all sessions and gives the memory back. Any later call throws NAT_ERR_CLOSED; closing twice is fine. */
   close(): void {
     if (this.#engine === closedEngine) return;
+    this.conntrack.close();
     this.#engine.close();
     this.#engine = closedEngine;
-    this.conntrack.close();
   }
 
   [Symbol.dispose](): void {
@@ -251,24 +220,6 @@ function checkPacket(packet: Uint8Array): void {
 /** @internal */
 export function emittedOf([packet, kind, side, tag, cause, at]: NativePacket): EmittedPacket {
   return { kind: KINDS[kind]!, packet, side: side === 0 ? "outside" : "inside", tag, cause, at };
-}
-
-/** @internal */
-export function portBlockEventOf([
-  time,
-  inside,
-  address,
-  low,
-  high,
-  given,
-]: NativeBlockEvent): PortBlockEvent {
-  return {
-    event: given ? "allocated" : "released",
-    time,
-    inside: formatIpv4(inside),
-    address: formatIpv4(address),
-    ports: `${low}-${high}`,
-  };
 }
 
 /** @internal A 128-bit seed from the option, or from the system. */

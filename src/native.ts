@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { NatError } from "./errors.js";
+import { HOST_QUOTAS, NAT_EVENTS } from "./events/event.js";
 import type { GatewayStats } from "./gateway/stats.js";
 import { DIRECTIONS, REASONS, VERDICTS } from "./verdict.js";
 
@@ -58,6 +59,9 @@ export interface CompiledConfig {
   icmpErrors: boolean;
   verifyHeaderChecksum: boolean;
   passUnmatched: boolean;
+  expiringBefore: number;
+  /** Thousandths. */
+  poolThreshold: number;
 }
 
 /** What may differ between hosts. */
@@ -89,9 +93,6 @@ export interface NativeBatch {
 
 /** What the engine puts out: bytes, kind, side (0 outside, 1 inside, 2 a sibling), tag, cause, time in ms. */
 export type NativePacket = [Buffer, number, number, number, number, number];
-
-/** A port block given or taken back: time in ms, inside address, public address, ports, given. */
-export type NativeBlockEvent = [number, number, number, number, number, boolean];
 
 /** An explicit mapping: reason, public address and port, permanent, end in ms. */
 export type NativeGrant = [number, number, number, boolean, number];
@@ -130,7 +131,11 @@ export interface Engine {
   createBatch(memory: Uint8Array, slots: number): NativeBatch;
   pending(): number;
   take(): NativePacket[];
-  takeBlocks(): NativeBlockEvent[];
+  /** Bits, by NAT_EVENTS. */
+  recordEvents(mask: number): void;
+  /** Rows as those of `read`: how many were filled. */
+  takeEvents(rows: Float64Array): number;
+  eventsLost(): number;
   flush(): void;
   sweep(now: number | undefined, budget: number): number;
   read(from: number, rows: Float64Array): [filled: number, next: number];
@@ -233,6 +238,8 @@ interface Addon {
     directions: string[];
     reasons: string[];
     tcpPhases: string[];
+    events: string[];
+    quotas: string[];
     batchMagic: number;
     headerBytes: number;
     descriptorBytes: number;
@@ -240,6 +247,7 @@ interface Addon {
     sessionKinds: number;
     portFields: number;
     counters: number;
+    eventRing: number;
   };
 }
 
@@ -255,7 +263,8 @@ export const LAYOUT = {
   sessionFields: 18,
   sessionKinds: 262,
   portFields: 10,
-  counters: 54,
+  counters: 55,
+  eventRing: 65536,
 } as const;
 
 function load(): Addon {
@@ -274,6 +283,8 @@ function load(): Addon {
     ["directions", DIRECTIONS, layout.directions],
     ["reasons", REASONS, layout.reasons],
     ["tcpPhases", TCP_PHASES, layout.tcpPhases],
+    ["events", NAT_EVENTS, layout.events],
+    ["quotas", HOST_QUOTAS, layout.quotas],
   ];
   const differing = tables.filter(([, ours, theirs]) => ours.join() !== theirs.join()).map(([name]) => name);
   for (const key of Object.keys(LAYOUT) as (keyof typeof LAYOUT)[]) {

@@ -3,15 +3,8 @@ import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
 import { checkTime } from "./conntrack.js";
 import { NatError } from "./errors.js";
-import {
-  type EmittedPacket,
-  emittedOf,
-  type PortBlockEvent,
-  portBlockEventOf,
-  seedWords,
-  type TranslateOptions,
-} from "./nat.js";
-import type { NativeBlockEvent, NativePacket } from "./native.js";
+import { type EmittedPacket, emittedOf, seedWords, type TranslateOptions } from "./nat.js";
+import type { NativePacket } from "./native.js";
 import { FROM_OUTSIDE, HAIRPINNED } from "./packet-batch.js";
 import { ShardedConntrack } from "./sharded/conntrack.js";
 import { ShardedMappings } from "./sharded/mappings.js";
@@ -236,16 +229,6 @@ export class ShardedNat {
     return emitted;
   }
 
-  /** Takes what there is to log about port blocks, as `Nat.takePortBlocks` does. */
-  async takePortBlocks(): Promise<PortBlockEvent[]> {
-    this.#checkOpen();
-    const events = (await this.#askAll("takeBlocks")) as NativeBlockEvent[][];
-    return events
-      .flat()
-      .map(portBlockEventOf)
-      .sort((a, b) => a.time - b.time);
-  }
-
   /** Puts out what waits for a time that will not come, as at the end of a capture; then `take`. */
   async flush(): Promise<void> {
     this.#checkOpen();
@@ -309,7 +292,8 @@ export class ShardedNat {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.conntrack.stopSweeping();
+    const told = this.conntrack.close();
+    if (told !== undefined) await told;
     await Promise.all(this.#shards.map((shard) => shard.close()));
   }
 
@@ -321,7 +305,7 @@ export class ShardedNat {
     if (this.#isClosed) throw new NatError("NAT_ERR_CLOSED", "this ShardedNat is closed");
   }
 
-  #askAll(name: "stats" | "flush" | "takeBlocks"): Promise<unknown[]> {
+  #askAll(name: "stats" | "flush"): Promise<unknown[]> {
     return Promise.all(this.#shards.map((shard) => shard.ask(name)));
   }
 

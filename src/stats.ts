@@ -49,6 +49,10 @@ export interface NatStats {
     /** The most at one time. */
     readonly peak: number;
   };
+  readonly events: {
+    /** Recorded, but lost: nobody took them in time. */
+    readonly lost: number;
+  };
   /** Dropped packets by reason; reasons that never occurred are left out. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
 }
@@ -66,6 +70,7 @@ const AT = {
 } as const;
 const SESSIONS = 18;
 const ORIGINATED = 24;
+const EVENTS_LOST = 27;
 const DROPS = LAYOUT.counters - REASONS.length;
 
 /** @internal */
@@ -148,6 +153,7 @@ export function statsOf(counters: Float64Array): NatStats {
       peak: at(SESSIONS + 4),
       evicted: at(SESSIONS + 5),
     },
+    events: { lost: at(EVENTS_LOST) },
     drops,
   };
 }

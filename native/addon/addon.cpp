@@ -23,6 +23,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   layout["directions"] = names(env, kDirectionNames);
   layout["reasons"] = names(env, kReasonNames);
   layout["tcpPhases"] = names(env, kTcpPhaseNames);
+  layout["events"] = names(env, kEventNames);
+  layout["quotas"] = names(env, kHostQuotaNames);
   layout["batchMagic"] = kBatchMagic;
   layout["headerBytes"] = static_cast<uint32_t>(sizeof(BatchHeader));
   layout["descriptorBytes"] = static_cast<uint32_t>(sizeof(Descriptor));
@@ -30,6 +32,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   layout["sessionKinds"] = SessionCensus::kPhases + SessionCensus::kProtocols;
   layout["portFields"] = kPortFields;
   layout["counters"] = static_cast<uint32_t>(sizeof(Stats) / 8);
+  layout["eventRing"] = Events::kMost;
   exports["layout"] = layout;
   return exports;
 }

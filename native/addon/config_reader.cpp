@@ -214,6 +214,8 @@ bool readConfig(const Napi::Object& from, Config& to) {
   to.icmpErrors = read.flag("icmpErrors");
   to.verifyHeaderChecksum = read.flag("verifyHeaderChecksum");
   to.passUnmatched = read.flag("passUnmatched");
+  to.expiringBefore = read.time("expiringBefore");
+  to.poolThreshold = read.number("poolThreshold");
   return read.ok();
 }
 

@@ -50,7 +50,9 @@ Napi::Function Engine::define(Napi::Env env) {
                       InstanceMethod<&Engine::inTurn<&Engine::explain>>("explain"),
                       InstanceMethod<&Engine::inTurn<&Engine::pending>>("pending"),
                       InstanceMethod<&Engine::inTurn<&Engine::take>>("take"),
-                      InstanceMethod<&Engine::inTurn<&Engine::takeBlocks>>("takeBlocks"),
+                      InstanceMethod<&Engine::inTurn<&Engine::recordEvents>>("recordEvents"),
+                      InstanceMethod<&Engine::takeEvents>("takeEvents"),
+                      InstanceMethod<&Engine::eventsLost>("eventsLost"),
                       InstanceMethod<&Engine::inTurn<&Engine::flush>>("flush"),
                       InstanceMethod<&Engine::inTurn<&Engine::sweep>>("sweep"),
                       InstanceMethod<&Engine::inTurn<&Engine::read>>("read"),
@@ -243,23 +245,61 @@ Napi::Value Engine::take(const Napi::CallbackInfo& info) {
   return list;
 }
 
-/// takeBlocks(): [atMs, inside, outside, low, high, given] for each block given or taken back
-Napi::Value Engine::takeBlocks(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!isOpen(env)) return env.Undefined();
-  Napi::Array list = Napi::Array::New(env);
-  uint32_t at = 0;
-  nat_->blockLog().take([&](const BlockEvent& event) {
-    Napi::Array entry = Napi::Array::New(env, 6);
-    entry[0u] = toMs(event.at);
-    entry[1u] = swap32(event.inside);
-    entry[2u] = swap32(event.outside);
-    entry[3u] = static_cast<uint32_t>(event.low);
-    entry[4u] = static_cast<uint32_t>(event.high);
-    entry[5u] = event.given;
-    list[at++] = entry;
+/// recordEvents(mask): what is recorded from now on
+Napi::Value Engine::recordEvents(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  nat_->record(info[0].As<Napi::Number>().Uint32Value());
+  return info.Env().Undefined();
+}
+
+/// takeEvents(rows: Float64Array): rows filled. Waits for nobody's turn: JavaScript is the only
+/// reader, and the only one to change what it reads from.
+Napi::Value Engine::takeEvents(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  auto rows = info[0].As<Napi::Float64Array>();
+  double* row = rows.Data();
+  const auto room = static_cast<uint32_t>(rows.ElementLength() / kSessionFields);
+  const uint32_t filled = nat_->events().take(room, [&](const Event& event) {
+    writeRow(event, row);
+    row += kSessionFields;
   });
-  return list;
+  return Napi::Number::New(info.Env(), filled);
+}
+
+/// eventsLost(): how many, as their ring was full
+Napi::Value Engine::eventsLost(const Napi::CallbackInfo& info) {
+  if (!isOpen(info.Env())) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), static_cast<double>(nat_->events().lost()));
+}
+
+/// A row as that of a session, with the event's type in place of the slot, and its time in place of
+/// when the session was last seen. What is not about a session has its numbers where that has its
+/// packets.
+void Engine::writeRow(const Event& event, double* row) const {
+  const bool isSession = event.type <= EventType::SessionDeleted;
+  const bool isAnchor = (event.flags & kExplicit) != 0 && event.remote == 0;
+  const bool hasPhase = isSession && event.protocol == kTcp && !isAnchor;
+  const double values[kSessionFields] = {
+      static_cast<double>(event.type),
+      static_cast<double>(event.protocol),
+      static_cast<double>(swap32(event.inside)),
+      static_cast<double>(swap16(event.insidePort)),
+      static_cast<double>(swap32(event.publicAddress)),
+      static_cast<double>(swap16(event.publicPort)),
+      static_cast<double>(swap32(event.remote)),
+      static_cast<double>(swap16(event.remotePort)),
+      hasPhase ? static_cast<double>(tcpPhase(event.state)) : -1,
+      static_cast<double>(event.flags),
+      static_cast<double>(event.state),
+      toMs(event.at),
+      0,
+      toMs(uint64_t{event.created} << 27),
+      isSession ? static_cast<double>(event.packets[kOut]) : event.numbers[0],
+      isSession ? static_cast<double>(event.packets[kIn]) : event.numbers[1],
+      static_cast<double>(event.bytes[kOut]),
+      static_cast<double>(event.bytes[kIn]),
+  };
+  std::copy(values, values + kSessionFields, row);
 }
 
 /// flush()
@@ -422,6 +462,7 @@ Napi::Value Engine::remove(const Napi::CallbackInfo& info) {
 Napi::Value Engine::readStats(const Napi::CallbackInfo& info) {
   if (!isOpen(info.Env())) return info.Env().Undefined();
   auto to = info[0].As<Napi::Float64Array>();
+  nat_->stats.eventsLost = nat_->events().lost();
   const auto* from = reinterpret_cast<const uint64_t*>(&nat_->stats);
   for (size_t i = 0; i < sizeof(Stats) / 8 && i < to.ElementLength(); i++) {
     to[i] = static_cast<double>(from[i]);

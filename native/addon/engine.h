@@ -63,7 +63,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value createBatch(const Napi::CallbackInfo& info);
   Napi::Value pending(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
-  Napi::Value takeBlocks(const Napi::CallbackInfo& info);
+  Napi::Value recordEvents(const Napi::CallbackInfo& info);
+  Napi::Value takeEvents(const Napi::CallbackInfo& info);
+  Napi::Value eventsLost(const Napi::CallbackInfo& info);
   Napi::Value flush(const Napi::CallbackInfo& info);
   Napi::Value sweep(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
@@ -85,6 +87,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool isOpen(Napi::Env env) const;
   Napi::Value answer(Napi::Env env, const Granted& granted) const;
   void writeRow(uint32_t slot, double* row) const;
+  void writeRow(const Event& event, double* row) const;
   static Key keyOf(const double* row);
 
   /// What sessions bring from before a restart has a time, too: four and a half years back.
@@ -101,7 +104,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   bool started_ = false;
 };
 
-/// Numbers in a row of `read`.
+/// Numbers in a row of `read`, and of `takeEvents`.
 constexpr uint32_t kSessionFields = 18;
 /// Numbers in a row of `readPorts`.
 constexpr uint32_t kPortFields = 4 + kPortSpaces;

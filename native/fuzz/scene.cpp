@@ -165,6 +165,7 @@ Config configOf(const Header& h) {
   c.inside.push_back({0xc0a8e200, mask, 0});
   if (bit(h[58], 0) && !deterministic) c.inside.push_back({0x0a010000, 0xffff0000, 0});
   if (bit(h[58], 1) && !deterministic) c.inside.push_back({0xc0a80000, 0xffff0000, 0});
+  if (bit(h[58], 2)) c.expiringBefore = 60 * kSecond;
   if (deterministic) {
     const uint32_t dynamic = h[57] / 4 % 3;
     c.deterministic.hostsPerAddress = (6 + addresses - 1) / addresses;

@@ -62,6 +62,7 @@ World::World(Input input, bool trace)
       judge_(config_),
       now_(input_.header[1] >= 128 ? kLatest / 2 : input_.header[1] * kSecond) {
   nat_ = make();
+  nat_->record(~0u);
   if ((input_.header[0] & 1) != 0) twin_ = make();
 }
 
@@ -123,6 +124,8 @@ void World::step(const Step& step) {
       break;
   }
   check(*nat_);
+  const std::string difference = told_.differs(config_, *nat_);
+  if (!difference.empty()) fail(difference.c_str());
 }
 
 /// The packets of a step. False if it has none.
@@ -496,7 +499,6 @@ void World::take(Translator& nat, std::map<uint32_t, Packet>& held) {
   });
   finish();
   require(nat.pending() == 0, "taken, and more is pending");
-  nat.blockLog().take([](const BlockEvent&) {});
 }
 
 /// In the end all sessions are over, and everything is free again.

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "fuzz/judge.h"
+#include "fuzz/told.h"
 #include "nat/audit.h"
 
 namespace napt::fuzz {
@@ -75,7 +76,8 @@ class World {
   const bool trace_;
   Config config_;
   Judge judge_;
-  std::unique_ptr<Translator> nat_, twin_;
+  std::unique_ptr<Translator> nat_, twin_;  // the twin records no events
+  Told told_;
   uint64_t now_;
   uint32_t tag_ = 0;
   uint64_t packets_ = 0, bytes_ = 0;  // that were handed over

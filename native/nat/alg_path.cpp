@@ -275,7 +275,7 @@ void Translator::adoptCall(uint32_t slot) {
 uint32_t Translator::findCall(uint32_t inside, uint32_t remote, uint16_t remoteId) {
   const uint32_t slot = calls_.find(inside, remote, remoteId);
   if (slot == kNone || isLive(slot)) return slot;
-  removeSession(slot, stats.sessionsExpired);
+  removeSession(slot, EventType::SessionExpired);
   return kNone;
 }
 
@@ -283,7 +283,7 @@ uint32_t Translator::findCall(uint32_t inside, uint32_t remote, uint16_t remoteI
 void Translator::endExpected(const Key& key) {
   const uint32_t slot = sessions_.find(key);
   if (slot != kNone && (sessions_[slot].flags & kExpected) != 0) {
-    removeSession(slot, stats.sessionsDeleted);
+    removeSession(slot, EventType::SessionDeleted);
   }
 }
 

@@ -7,15 +7,18 @@ namespace napt {
 static auto insideOf(const Forward& f) { return std::tuple(f.inside, f.insidePort, f.protocol); }
 
 Bindings::Bindings(const Config& config, const PublicAddresses& addresses,
-                   const InsidePrefixes& inside, SessionTable& sessions, const uint64_t& now)
+                   const InsidePrefixes& inside, SessionTable& sessions, Events& events,
+                   const uint64_t& now)
     : hosts(sessions.hashKey()),
       config_(config),
       addresses_(addresses),
       inside_(inside),
       sessions_(sessions),
+      events_(events),
       now_(now),
+      pressure_(config, addresses, events, now),
       pool_(addresses, config, now),
-      blocks_(config, addresses, now),
+      blocks_(config, addresses, events, pressure_, now),
       permits_(sessions.hashKey()),
       hostsPaired_(addresses.size()),
       statics_(config.statics),
@@ -178,6 +181,7 @@ uint32_t Bindings::pairedAddress(const BindingWish& wish) {
     for (uint32_t a = 0; a < count; a++) {
       if (hasRoom(wish, a) && (best == kNone || hostsPaired_[a] < hostsPaired_[best])) best = a;
     }
+    for (uint32_t a = 0; a < count && best == kNone; a++) tellFull(wish, a);
     return best;
   }
   const uint64_t hash = hosts.hash(wish.key.inside());
@@ -185,10 +189,13 @@ uint32_t Bindings::pairedAddress(const BindingWish& wish) {
   const auto two = static_cast<uint32_t>((hash >> 32) * count >> 32);
   const uint32_t better = hostsPaired_[one] <= hostsPaired_[two] ? one : two;
   constexpr uint32_t kProbes = 256;  // bounded, however large and full the pool is
+  const auto probed = [&](uint32_t i) {
+    return better + i < count ? better + i : better + i - count;
+  };
   for (uint32_t i = 0; i < count && i < kProbes; i++) {
-    const uint32_t a = better + i < count ? better + i : better + i - count;
-    if (hasRoom(wish, a)) return a;
+    if (hasRoom(wish, probed(i))) return probed(i);
   }
+  for (uint32_t i = 0; i < count && i < kProbes; i++) tellFull(wish, probed(i));
   return kNone;
 }
 
@@ -326,7 +333,9 @@ Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& ra
   if (wish.address != kNone) {
     if (wish.address >= count) return Reason::PortsExhausted;
     if (pooling != Pooling::Arbitrary && !host.isPaired) pair(host, wish.address);
-    return take(wish.address) ? Reason::None : Reason::PortsExhausted;
+    if (take(wish.address)) return Reason::None;
+    tellFull(wish, wish.address);
+    return Reason::PortsExhausted;
   }
   if (pooling != Pooling::Arbitrary) {
     if (!host.isPaired) {
@@ -335,6 +344,7 @@ Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& ra
       pair(host, address);
     }
     if (take(host.paired)) return Reason::None;
+    tellFull(wish, host.paired);
     // Full: refused, rather than seen from a second address (RFC 7857, section 4).
     if (pooling == Pooling::Paired || wish.ideal) return Reason::PortsExhausted;
   }
@@ -343,6 +353,7 @@ Reason Bindings::choose(const BindingWish& wish, PublicEndpoint& out, Random& ra
   for (uint32_t i = 0; i < count && i < most; i++) {
     const uint32_t a = start + i < count ? start + i : start + i - count;
     if (take(a)) return Reason::None;
+    tellFull(wish, a);
   }
   return Reason::PortsExhausted;
 }
@@ -439,14 +450,19 @@ bool Bindings::begin(uint32_t slot, uint32_t host) {
     if (keyed) mappings_.erase(mappingHash(key, mapping), slot);
     return false;
   }
-  if (!choosesPort(key)) return true;
+  if (!choosesPort(key)) {
+    if (events_.isOn()) [[unlikely]]
+      tell(EventType::BindingCreated, s, false);
+    return true;
+  }
   const uint32_t space = portSpace(s.protocol);
   uint32_t& entry = map_.at(space, e);
+  const bool isNew = entry == 0;
   if (!sharing) {
     pool_.take(space, e);
     entry = slot + 1;
   } else {
-    if (entry == 0) {
+    if (isNew) {
       pool_.take(space, e);
       entry =
           PortMap::kShared | (mapping == Behaviour::AddressDependent ? PortMap::kByAddress : 0u);
@@ -455,6 +471,8 @@ bool Bindings::begin(uint32_t slot, uint32_t host) {
   }
   if (blocks_.enabled()) blocks_.bindingMade(hosts, host, e);
   countPort(host, s.protocol, true);
+  if (events_.isOn()) [[unlikely]]
+    tell(EventType::BindingCreated, s, isNew);
   return true;
 }
 
@@ -499,11 +517,17 @@ void Bindings::end(uint32_t slot, uint32_t host, uint32_t next) {
     }
     return;
   }
-  if (!choosesPort(key)) return;
+  if (!choosesPort(key)) {
+    if (events_.isOn()) [[unlikely]]
+      tell(EventType::BindingReleased, s, false);
+    return;
+  }
   uint32_t& entry = map_.at(space, e);
   constexpr uint32_t kCount = PortMap::kByAddress - 1;
   entry = sharing && (entry & kCount) > 1 ? entry - 1 : 0;
   if (entry == 0) pool_.give(space, e);
+  if (events_.isOn()) [[unlikely]]
+    tell(EventType::BindingReleased, s, entry == 0);
   if (blocks_.enabled()) blocks_.bindingEnded(hosts, host, e);
   countPort(host, s.protocol, false);
 }
@@ -594,6 +618,106 @@ void Bindings::adoptResting(Bindings& old) {
     const uint32_t now = addresses_.find(old.addresses_[a].address);
     if (now < addresses_.pool()) pool_.adoptResting(old.pool_, a, now);
   }
+}
+
+// Events.
+
+/// Ports of an address in use or at rest.
+Pressure::Fill Bindings::fill(uint32_t space, uint32_t address) {
+  if (space == Pressure::kBlocks) return blocks_.fill(address);
+  const PublicAddress& range = addresses_[address];
+  const uint32_t total = range.low > range.high ? 0 : uint32_t{range.high} + 1 - range.low;
+  return {total - pool_.free(space, address), total};
+}
+
+/// A binding begins or ends; `portMoved`: and takes its port from the pool, or gives it back.
+void Bindings::tell(EventType type, const Session& s, bool portMoved) {
+  Event event{};
+  event.at = now_;
+  event.type = type;
+  event.protocol = s.protocol;
+  event.inside = s.inside;
+  event.insidePort = s.insidePort;
+  event.publicAddress = s.publicAddress;
+  event.publicPort = s.publicPort;
+  events_.add(event);
+  // Where ports are given in blocks, these are what runs out.
+  if (!portMoved || blocks_.enabled() || !events_.wantsPools()) return;
+  const uint32_t space = portSpace(s.protocol);
+  pressure_.changed(space, s.address, fill(space, s.address));
+}
+
+/// A new binding found no port of an address, wish as it may.
+void Bindings::tellFull(const BindingWish& wish, uint32_t address) {
+  if (!events_.isOn() || wish.ideal || !choosesPort(wish.key)) return;
+  const uint32_t space = blocks_.enabled() ? Pressure::kBlocks : portSpace(wish.key.protocol());
+  const Pressure::Fill now = fill(space, address);
+  if (space != Pressure::kBlocks || (now.total != 0 && blocks_.free(address) == 0)) {
+    pressure_.exhausted(space, address, now);
+  } else {
+    tellOverQuota(wish.host, HostQuota::Bindings);  // what it has is full, and it may have no more
+  }
+}
+
+void Bindings::tellOverQuota(uint32_t host, HostQuota quota) {
+  if (!events_.wants(EventType::HostLimit) || !hosts.mayTell(host, quota, now_)) return;
+  Event event{};
+  event.at = now_;
+  event.type = EventType::HostLimit;
+  event.inside = hosts[host].address;
+  event.numbers[0] = static_cast<uint32_t>(quota);
+  events_.add(event);
+}
+
+uint32_t Bindings::headOf(uint32_t slot) const {
+  while (sessions_.links(slot).bindingPrevious != 0) {
+    slot = sessions_.links(slot).bindingPrevious - 1;
+  }
+  return slot;
+}
+
+/// What a binding has become under another config: the head there of its first session that still
+/// has a binding of the pool; kNone if none has.
+uint32_t Bindings::successor(uint32_t head, const Bindings& other) const {
+  for (uint32_t at = head + 1; at != 0; at = sessions_.links(at - 1).bindingNext) {
+    const uint32_t there = other.sessions_.find(Key::of(sessions_[at - 1]));
+    if (there != kNone && (other.sessions_[there].flags & kPermanent) == 0) {
+      return other.headOf(there);
+    }
+  }
+  return kNone;
+}
+
+/// Calls `visit(slot)` for the first session of each binding of the pool.
+template <class Visit>
+void Bindings::forEachHead(Visit visit) const {
+  for (uint32_t slot = 0; slot < sessions_.used(); slot++) {
+    const Session& s = sessions_[slot];
+    const bool isHead = s.protocol != 0 && (s.flags & kPermanent) == 0;
+    if (isHead && sessions_.links(slot).bindingPrevious == 0) visit(slot);
+  }
+}
+
+void Bindings::tellChange(Bindings& old) {
+  // One may have become several, or several one: those go on that each other's first sessions lead
+  // to.
+  const auto goesOn = [](uint32_t head, const Bindings& from, const Bindings& to) {
+    const uint32_t there = from.successor(head, to);
+    return there != kNone && to.successor(there, from) == head;
+  };
+  old.forEachHead([&](uint32_t head) {
+    if (!goesOn(head, old, *this)) tell(EventType::BindingReleased, old.sessions_[head], false);
+  });
+  blocks_.tellChange(hosts, old.blocks_, old.hosts);
+  forEachHead([&](uint32_t head) {
+    if (!goesOn(head, *this, old)) tell(EventType::BindingCreated, sessions_[head], false);
+  });
+  const auto fillOf = [this](uint32_t space, uint32_t address) {
+    // Ports run out, or blocks do.
+    const bool counts = (space == Pressure::kBlocks) == blocks_.enabled();
+    return counts ? fill(space, address) : Pressure::Fill{0, 0};
+  };
+  pressure_.adopt(old.pressure_, fillOf);
 }
 
 }  // namespace napt

@@ -48,7 +48,7 @@ class Bindings {
 
   /// `now` is the translator's clock.
   Bindings(const Config& config, const PublicAddresses& addresses, const InsidePrefixes& inside,
-           SessionTable& sessions, const uint64_t& now);
+           SessionTable& sessions, Events& events, const uint64_t& now);
 
   bool reserve();
 
@@ -163,10 +163,19 @@ class Bindings {
   void hurry(uint32_t space, uint32_t address) { pool_.hurry(space, address); }
   const PortBlock& block(uint32_t link) { return blocks_[link - 1]; }
   bool givesBlocks() const { return blocks_.enabled(); }
-  BlockLog& blockLog() { return blocks_.log; }
   /// What is in use of an address of the pool.
   PortUse portUse(uint32_t address) const;
   void adoptResting(Bindings& old);
+
+  // Events (events.h).
+
+  /// A host would go beyond a quota: told the first time, and then every ten seconds at most.
+  void tellOverQuota(uint32_t host, HostQuota quota);
+  /// The next change of the pool is told as if none had been before.
+  void forgetPressure() { pressure_.reset(); }
+  /// Tells which bindings and blocks there were under another config that are no more, and which
+  /// there are instead.
+  void tellChange(Bindings& old);
 
   Hosts hosts;
 
@@ -245,12 +254,21 @@ class Bindings {
                      Random& random);
   bool canShare(const BindingWish& wish, PublicEndpoint e);
   void countPort(uint32_t host, uint8_t protocol, bool more);
+  Pressure::Fill fill(uint32_t space, uint32_t address);
+  void tellFull(const BindingWish& wish, uint32_t address);
+  void tell(EventType type, const Session& s, bool portMoved);
+  uint32_t headOf(uint32_t slot) const;
+  uint32_t successor(uint32_t head, const Bindings& other) const;
+  template <class Visit>
+  void forEachHead(Visit visit) const;
 
   const Config& config_;
   const PublicAddresses& addresses_;
   const InsidePrefixes& inside_;
   SessionTable& sessions_;
+  Events& events_;
   const uint64_t& now_;
+  Pressure pressure_;
   PortMap map_;
   PortPool pool_;
   PortBlocks blocks_;

@@ -162,6 +162,9 @@ struct Config {
   bool icmpErrors = false;
   bool verifyHeaderChecksum = true;
   bool passUnmatched = false;
+  // Of events (events.h).
+  uint64_t expiringBefore = 0;   // a session is told to expire so long before; 0: never
+  uint32_t poolThreshold = 900;  // thousandths of the ports of an address, or of its blocks
 };
 
 }  // namespace napt

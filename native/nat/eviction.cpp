@@ -44,7 +44,7 @@ bool Translator::evictSession(const Opening& opening) {
     if (oldest == SessionTable::kNone || s.last < sessions_[oldest].last) oldest = evictionHand_;
   }
   if (oldest == SessionTable::kNone) return false;
-  removeSession(oldest, stats.sessionsEvicted);
+  removeSession(oldest, EventType::SessionEvicted);
   return true;
 }
 
@@ -77,7 +77,7 @@ bool Translator::evictBinding(const Opening& opening) {
     }
   }
   if (oldest == SessionTable::kNone) return false;
-  removeSession(oldest, stats.sessionsEvicted);
+  removeSession(oldest, EventType::SessionEvicted);
   bindings_.hurry(space, address);  // or the port would only rest
   return true;
 }

@@ -75,7 +75,7 @@ Granted Translator::findMapping(uint8_t protocol, uint32_t inside, uint16_t insi
 bool Translator::unmap(uint8_t protocol, uint32_t inside, uint16_t insidePort) {
   const uint32_t slot = explicitMapping(inside, insidePort, protocol);
   if (slot == kNone) return false;
-  removeSession(slot, stats.sessionsDeleted);
+  removeSession(slot, EventType::SessionDeleted);
   return true;
 }
 

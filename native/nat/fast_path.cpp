@@ -352,7 +352,8 @@ struct FastPath::Known {
   Session* sessions;
   const uint64_t* timeouts;
   const uint8_t* inboundRefreshes;
-  bool refreshesInbound;
+  bool looksCloser;  // at what has no TCP state: inbound packets may refresh, or first ones be told
+  bool tellsFirst;
   uint8_t ttlStep;
   uint32_t ttlDelta;
 };
@@ -362,7 +363,8 @@ inline FastPath::Known FastPath::known() const {
   return {&nat_.sessions_[0],
           nat_.timeouts_.data(),
           nat_.inboundRefreshes_.data(),
-          nat_.refreshesInbound_,
+          nat_.refreshesInbound_ || nat_.events_.wants(EventType::SessionEstablished),
+          nat_.events_.wants(EventType::SessionEstablished),
           decrement ? uint8_t{1} : uint8_t{0},
           decrement ? kTtlDelta : 0u};
 }
@@ -414,7 +416,11 @@ inline bool FastPath::translateOne(const Known& known, Lane& lane, uint64_t now)
       return false;
     }
     touched = now & (uint64_t{side} - 1);
-    if (known.refreshesInbound && known.inboundRefreshes[s.profile] != 0) touched = now;
+    if (known.looksCloser) {
+      // The slow path tells (event_path.cpp). It gets one of 256, as this is the count's low part.
+      if (known.tellsFirst && s.packets[side] == 0) return false;
+      if (known.inboundRefreshes[s.profile] != 0) touched = now;
+    }
   }
   s.last = touched > last ? touched : last;
 

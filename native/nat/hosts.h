@@ -3,6 +3,7 @@
 // (RFC 6888, REQ-4 and REQ-5).
 #pragma once
 
+#include "nat/events.h"
 #include "nat/index.h"
 
 namespace napt {
@@ -39,6 +40,12 @@ struct Quota {
   RateLimit sessions;
 };
 
+/// When a host was last told to be over its quotas. Not cleared with the host: nobody minds.
+struct ToldQuotas {
+  uint32_t host;      // network order
+  uint32_t times[3];  // by HostQuota, in units of 2^27 ns; 0: never
+};
+
 class Hosts {
  public:
   static constexpr uint32_t kNone = Index::kNone;
@@ -46,7 +53,8 @@ class Hosts {
   explicit Hosts(const HashKey& key) : key_(key) {}
 
   bool reserve(uint32_t capacity) {
-    return hosts_.reserve(capacity) && quotas_.reserve(capacity) && index_.reserve(capacity);
+    return hosts_.reserve(capacity) && quotas_.reserve(capacity) && told_.reserve(capacity) &&
+           index_.reserve(capacity);
   }
 
   Host& operator[](uint32_t slot) { return hosts_[slot]; }
@@ -87,6 +95,19 @@ class Hosts {
     free_ = slot + 1;
   }
 
+  /// Whether it is time to tell that a host is over a quota; then it is told.
+  bool mayTell(uint32_t slot, HostQuota quota, uint64_t now) {
+    constexpr uint64_t kApart = 10'000'000'000;
+    constexpr int kShift = 27;
+    ToldQuotas& told = told_[slot];
+    if (told.host != hosts_[slot].address) told = {hosts_[slot].address, {}};
+    uint32_t& last = told.times[static_cast<uint32_t>(quota)];
+    const auto tick = static_cast<uint32_t>(now >> kShift);
+    if (last != 0 && tick - last < kApart >> kShift) return false;
+    last = tick == 0 ? 1 : tick;
+    return true;
+  }
+
   uint64_t hash(uint32_t address) const { return hash128(address, 0, key_); }
 
  private:
@@ -94,6 +115,7 @@ class Hosts {
 
   Arena<Host> hosts_;
   Arena<Quota> quotas_;
+  Arena<ToldQuotas> told_;  // touched only where something is told
   Index index_;
   HashKey key_;
   uint32_t used_ = 0;

@@ -11,7 +11,7 @@ bool PortBlocks::reserve(uint32_t mostHosts) {
   const size_t fixed = d.portsPerHost == 0 ? 0 : size_t{d.hostsPerAddress} * addresses_.size();
   taken_.assign(addresses_.size(), 0);
   return owners_.reserve(given) && blocks_.reserve(std::min<size_t>(given, mostHosts) + fixed) &&
-         (config_.blockHold == 0 || resting_.reserve(given)) && log.reserve();
+         (config_.blockHold == 0 || resting_.reserve(given));
 }
 
 bool PortBlocks::mayHaveMore(const Host& host) const {
@@ -83,7 +83,10 @@ uint32_t PortBlocks::give(Hosts& hosts, uint32_t host, uint32_t address, uint32_
   if (slot == Index::kNone) return slot;
   owners_[at(address, number)] = slot + 1;
   taken_[address]++;
-  log.add({now_, hosts[host].address, addresses_[address].address, block.low, block.high, true});
+  if (events_.isOn()) [[unlikely]] {
+    tell(EventType::BlockAllocated, hosts[host].address, addresses_[address].address, block);
+    if (events_.wantsPools()) pressure_.changed(Pressure::kBlocks, address, fill(address));
+  }
   return slot;
 }
 
@@ -103,11 +106,11 @@ void PortBlocks::release(Hosts& hosts, uint32_t slot) {
   *link = block.next;
   if (!block.fixed) {
     const uint32_t number = (block.low - firstOf(block.address)) / size_;
-    const uint32_t outside = addresses_[block.address].address;
-    log.add({now_, host.address, outside, block.low, block.high, false});
+    if (events_.isOn()) [[unlikely]]
+      tell(EventType::BlockReleased, host.address, addresses_[block.address].address, block);
     if (config_.blockHold == 0) {
       owners_[at(block.address, number)] = 0;
-      taken_[block.address]--;
+      freed(block.address);
     } else {
       owners_[at(block.address, number)] = kResting;
       resting_[(restFirst_ + restCount_++) % resting_.capacity()] = {now_, block.address, number};
@@ -117,12 +120,73 @@ void PortBlocks::release(Hosts& hosts, uint32_t slot) {
   free_ = slot + 1;
 }
 
+/// One block of an address more can be given.
+void PortBlocks::freed(uint32_t address) {
+  taken_[address]--;
+  if (events_.wantsPools()) [[unlikely]]
+    pressure_.changed(Pressure::kBlocks, address, fill(address));
+}
+
+void PortBlocks::tell(EventType type, uint32_t inside, uint32_t outside,
+                      const PortBlock& block) const {
+  Event event{};
+  event.at = now_;
+  event.type = type;
+  event.inside = inside;
+  event.publicAddress = outside;
+  event.numbers[0] = block.low;
+  event.numbers[1] = block.high;
+  events_.add(event);
+}
+
+/// Calls `visit(inside, outside, block)` for each block that is given to a host, fixed ones apart.
+template <class Visit>
+void PortBlocks::forEachGiven(const Hosts& hosts, Visit visit) const {
+  if (size_ == 0) return;
+  for (uint32_t slot = 0; slot < used_; slot++) {
+    const PortBlock& block = blocks_[slot];
+    if (block.fixed) continue;
+    const uint32_t number = (block.low - firstOf(block.address)) / size_;
+    if (owners_[at(block.address, number)] != slot + 1) continue;  // the slot is free
+    visit(hosts[block.host].address, addresses_[block.address].address, block);
+  }
+}
+
+/// Whether a host has this very block.
+bool PortBlocks::hasSame(const Hosts& hosts, uint32_t inside, uint32_t outside,
+                         const PortBlock& block) const {
+  const uint32_t host = hosts.find(inside);
+  if (host == Hosts::kNone) return false;
+  for (uint32_t link = hosts[host].blocks; link != 0; link = blocks_[link - 1].next) {
+    const PortBlock& own = blocks_[link - 1];
+    if (!own.fixed && addresses_[own.address].address == outside && own.low == block.low &&
+        own.high == block.high) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void PortBlocks::tellChange(const Hosts& hosts, const PortBlocks& old,
+                            const Hosts& oldHosts) const {
+  old.forEachGiven(oldHosts, [&](uint32_t inside, uint32_t outside, const PortBlock& block) {
+    if (!hasSame(hosts, inside, outside, block)) {
+      tell(EventType::BlockReleased, inside, outside, block);
+    }
+  });
+  forEachGiven(hosts, [&](uint32_t inside, uint32_t outside, const PortBlock& block) {
+    if (!old.hasSame(oldHosts, inside, outside, block)) {
+      tell(EventType::BlockAllocated, inside, outside, block);
+    }
+  });
+}
+
 /// Frees the blocks that have rested long enough.
 void PortBlocks::wake() {
   while (restCount_ != 0 && now_ - resting_[restFirst_].since >= config_.blockHold) {
     const Rest& rest = resting_[restFirst_];
     owners_[at(rest.address, rest.number)] = 0;
-    taken_[rest.address]--;
+    freed(rest.address);
     restFirst_ = (restFirst_ + 1) % resting_.capacity();
     restCount_--;
   }

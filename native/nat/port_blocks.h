@@ -9,9 +9,9 @@
 
 #include <optional>
 
-#include "nat/block_log.h"
 #include "nat/hosts.h"
 #include "nat/ports.h"
+#include "nat/pressure.h"
 
 namespace napt {
 
@@ -26,8 +26,9 @@ struct PortBlock {
 
 class PortBlocks {
  public:
-  PortBlocks(const Config& config, const PublicAddresses& addresses, const uint64_t& now)
-      : config_(config), addresses_(addresses), now_(now) {}
+  PortBlocks(const Config& config, const PublicAddresses& addresses, Events& events,
+             Pressure& pressure, const uint64_t& now)
+      : config_(config), addresses_(addresses), events_(events), pressure_(pressure), now_(now) {}
 
   bool reserve(uint32_t mostHosts);
 
@@ -43,6 +44,7 @@ class PortBlocks {
   /// that have rested long enough but were not asked for since still rest.
   uint32_t total(uint32_t address) const { return blocksOf(address); }
   uint32_t taken(uint32_t address) const { return size_ == 0 ? 0 : taken_[address]; }
+  Pressure::Fill fill(uint32_t address) const { return {taken(address), total(address)}; }
   /// Gives a new host its fixed block, if it has one; the public address of it.
   std::optional<uint16_t> begin(Hosts& hosts, uint32_t host);
 
@@ -85,7 +87,8 @@ class PortBlocks {
     while (hosts[host].blocks != 0) release(hosts, hosts[host].blocks - 1);
   }
 
-  BlockLog log;
+  /// Tells which blocks another config's hosts have no more, and which they have instead.
+  void tellChange(const Hosts& hosts, const PortBlocks& old, const Hosts& oldHosts) const;
 
  private:
   friend class Audit;
@@ -115,9 +118,16 @@ class PortBlocks {
   uint32_t give(Hosts& hosts, uint32_t host, uint32_t address, uint32_t number);
   void release(Hosts& hosts, uint32_t slot);
   void wake();
+  void freed(uint32_t address);
+  void tell(EventType type, uint32_t inside, uint32_t outside, const PortBlock& block) const;
+  bool hasSame(const Hosts& hosts, uint32_t inside, uint32_t outside, const PortBlock& block) const;
+  template <class Visit>
+  void forEachGiven(const Hosts& hosts, Visit visit) const;
 
   const Config& config_;
   const PublicAddresses& addresses_;
+  Events& events_;
+  Pressure& pressure_;
   const uint64_t& now_;
   uint32_t size_ = 0, perAddress_ = 0;
   Arena<uint32_t> owners_;  // for each block of each address: its slot plus one, or kResting

@@ -116,6 +116,8 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
     if (slot == kNone) reason = Reason::SessionLimit;
   }
   if (reason != Reason::None) {
+    if (events_.isOn()) [[unlikely]]
+      tellRefusal(host, opening, reason, ideal);
     bindings_.releaseIdle(host);
     return reason;
   }
@@ -148,10 +150,13 @@ Reason Translator::tryOpen(const Opening& opening, bool ideal, uint32_t& slot) {
   sessionRate_.count(config_.sessionRate, now_);
   if (opening.side == kOut) bindings_.countRate(host);  // what outsiders begin is not its doing
   // Not by `deadlineOf`: bytes just stored singly are slow to load as one word.
-  sessions_.timers.add(slot, now_ + timeoutOf(profile, timeout));
+  const uint64_t idle = timeoutOf(profile, timeout);
+  sessions_.timers.add(slot, noticeOf(now_ + idle, idle));
   stats.sessionsCreated++;
   stats.sessionsActive++;
   if (stats.sessionsActive > stats.sessionsPeak) stats.sessionsPeak = stats.sessionsActive;
+  if (events_.isOn()) [[unlikely]]
+    tell(EventType::SessionOpened, slot);
   return Reason::None;
 }
 
@@ -196,6 +201,7 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
   if (obstacle_ != Reason::None) return;
   Session& s = sessions_[slot];
   const Timeout before = s.timeout;
+  const uint8_t state = s.state;
   const bool refreshes = track(slot, side, segment);
   // A connection that is begun once more has its time, too, as a new one has.
   const bool counts = side == kOut || (s.flags & kPermanent) != 0 || s.timeout != before;
@@ -205,19 +211,32 @@ void Translator::account(uint32_t slot, const Segment& segment, Side side, uint3
     restartTimer(slot);
   }
   sessions_.count(s, side, bytes);
+  if (events_.isOn()) [[unlikely]]
+    tellProgress(slot, side, state);
 }
 
 /// Files a session anew whose end has moved.
 void Translator::restartTimer(uint32_t slot) {
   sessions_.timers.remove(slot);
-  sessions_.timers.add(slot, deadlineOf(slot));
+  sessions_.timers.add(slot, noticeOf(slot));
+}
+
+/// When the wheel is to look at a session: at its end, or before, where that is to be told. An end
+/// that every other packet puts off is not near at half the time; what ends at a time has none.
+uint64_t Translator::noticeOf(uint64_t deadline, uint64_t timeout) const {
+  if (config_.expiringBefore == 0) [[likely]]
+    return deadline;
+  const uint64_t half = timeout / 2;
+  const uint64_t before =
+      timeout == 0 ? config_.expiringBefore : std::min(config_.expiringBefore, half);
+  return deadline > before ? deadline - before : 0;
 }
 
 /// The live session of a flow; one that is due is ended on the way.
 uint32_t Translator::lookup(const Key& key) {
   const uint32_t slot = sessions_.find(key);
   if (slot == kNone || isLive(slot)) return slot;
-  removeSession(slot, stats.sessionsExpired);
+  removeSession(slot, EventType::SessionExpired);
   return kNone;
 }
 
@@ -226,7 +245,7 @@ uint32_t Translator::liveHead(const Arrival& arrival) {
   for (;;) {
     const uint32_t slot = bindings_.at(arrival).session;
     if (slot == kNone || isLive(slot)) return slot;
-    removeSession(slot, stats.sessionsExpired);
+    removeSession(slot, EventType::SessionExpired);
   }
 }
 
@@ -238,12 +257,14 @@ uint32_t Translator::liveBinding(const Key& key, const Policy& policy) {
   for (;;) {
     const uint32_t slot = bindings_.findDynamic(key, policy);
     if (slot == kNone || isLive(slot)) return slot;
-    removeSession(slot, stats.sessionsExpired);
+    removeSession(slot, EventType::SessionExpired);
   }
 }
 
-/// Ends a session; `counter` says why.
-void Translator::removeSession(uint32_t slot, uint64_t& counter) {
+/// Ends a session, which has expired, or was evicted or deleted.
+void Translator::removeSession(uint32_t slot, EventType why) {
+  if (events_.isOn()) [[unlikely]]
+    tell(why, slot);
   const Session& s = sessions_[slot];
   const uint32_t host = bindings_.hosts.find(s.inside);
   if (isAnchor(s)) anchors_--;
@@ -254,7 +275,11 @@ void Translator::removeSession(uint32_t slot, uint64_t& counter) {
   sessions_.timers.remove(slot);
   sessions_.erase(slot);
   stats.sessionsActive--;
-  counter++;
+  if (why == EventType::SessionExpired) {
+    stats.sessionsExpired++;
+  } else {
+    (why == EventType::SessionEvicted ? stats.sessionsEvicted : stats.sessionsDeleted)++;
+  }
 }
 
 uint32_t Translator::advance(uint64_t now, uint32_t budget) {
@@ -262,7 +287,9 @@ uint32_t Translator::advance(uint64_t now, uint32_t budget) {
   const uint64_t before = stats.sessionsExpired;
   sessions_.timers.advance(
       now_, budget, [this](uint32_t slot) { return deadlineOf(slot); },
-      [this](uint32_t slot) { removeSession(slot, stats.sessionsExpired); },
+      [this](uint32_t slot) { return noticeOf(slot); },
+      [this](uint32_t slot) { removeSession(slot, EventType::SessionExpired); },
+      [this](uint32_t slot) { tell(EventType::SessionExpiring, slot); },
       [this](uint32_t slot) { sessions_.prefetch(slot); },
       [this](uint32_t slot) {
         Ending& ending = endings_[endingsSeen_++ % kEndings];
@@ -281,7 +308,7 @@ uint32_t Translator::sweep(uint64_t now, uint32_t budget) {
   const uint64_t before = stats.sessionsExpired;
   advance(now, budget);
   sessions_.timers.visitCurrent(budget, [this](uint32_t slot) {
-    if (!isLive(slot)) removeSession(slot, stats.sessionsExpired);
+    if (!isLive(slot)) removeSession(slot, EventType::SessionExpired);
   });
   return static_cast<uint32_t>(stats.sessionsExpired - before);
 }
@@ -300,7 +327,7 @@ uint32_t Translator::findSession(const Key& key) {
 
 void Translator::deleteSession(uint32_t slot) {
   if (slot < sessions_.used() && sessions_[slot].protocol != 0) {
-    removeSession(slot, stats.sessionsDeleted);
+    removeSession(slot, EventType::SessionDeleted);
   }
 }
 
@@ -324,6 +351,8 @@ void Translator::adopt(Translator& old) {
   outbox_ = old.outbox_;
   unanswered_ = old.unanswered_;
   old.outbox_ = old.unanswered_ = PacketList{};
+  events_.adopt(old.events_);
+  if (events_.isOn()) tellChange(old);
 }
 
 /// Takes over one session of another config.
@@ -381,7 +410,9 @@ uint32_t Translator::takeOver(const Session& was, const SessionLinks& links) {
         if (isAnchor(s)) anchors_++;
         if (isCall && s.end[kOut] != 0) adoptCall(slot);
         stats.sessionsActive++;
-        sessions_.timers.add(slot, deadlineOf(slot));
+        sessions_.timers.add(slot, noticeOf(slot));
+        if (events_.isOn()) [[unlikely]]
+          tell(EventType::SessionOpened, slot);
         return slot;
       }
       sessions_.erase(slot);

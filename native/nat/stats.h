@@ -18,6 +18,7 @@ struct Stats {
   uint64_t originated;       // ICMP errors that the NAT sent
   uint64_t fragmented;       // too big for the MTU: each is one of packetsOut
   uint64_t pieces;           // that these went out in
+  uint64_t eventsLost;       // their ring was full (events.h)
   uint64_t drops[kReasons];
 };
 

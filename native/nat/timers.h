@@ -29,8 +29,8 @@ class Timers {
   /// Starts the wheel at a time.
   void start(uint64_t now) { tick_ = now >> kTickShift; }
 
-  /// Files a session for its deadline (ns).
-  void add(uint32_t session, uint64_t deadline) { file(session, deadline >> kTickShift); }
+  /// Files a session for when it is to be looked at (ns).
+  void add(uint32_t session, uint64_t when) { file(session, when >> kTickShift); }
 
   /// Whether `advance` may have something to do.
   bool isBehind(uint64_t now) const { return now >> kTickShift > tick_; }
@@ -50,15 +50,17 @@ class Timers {
 
   /// Moves the wheel to `now`, looking at no more than `budget` sessions: what is left is done by
   /// the next call. `deadlineOf(session)` tells when a session really ends (ns); one that is due is
-  /// taken out of the wheel and given to `expire(session)`. `approach(session)` and
-  /// `prepare(session)` are told some visits before, to prefetch its record, and then what that
-  /// leads to: hints, which may be about any session.
-  template <class DeadlineOf, class Expire, class Approach, class Prepare>
-  void advance(uint64_t now, uint32_t budget, DeadlineOf deadlineOf, Expire expire,
-               Approach approach, Prepare prepare) {
+  /// taken out of the wheel and given to `expire(session)`. `noticeOf(session)` tells when it is to
+  /// be looked at before: some minutes at most, or at its end; then it is given to
+  /// `notice(session)`. `approach(session)` and `prepare(session)` are told some visits before, to
+  /// prefetch its record, and then what that leads to: hints, which may be about any session.
+  template <class DeadlineOf, class NoticeOf, class Expire, class Notice, class Approach,
+            class Prepare>
+  void advance(uint64_t now, uint32_t budget, DeadlineOf deadlineOf, NoticeOf noticeOf,
+               Expire expire, Notice notice, Approach approach, Prepare prepare) {
     const uint64_t target = now >> kTickShift;
     for (;;) {
-      if (!cascade(budget, deadlineOf, approach) || tick_ >= target) return;
+      if (!cascade(budget, noticeOf, approach) || tick_ >= target) return;
       const uint32_t list = kLevels[0].at(tick_);
       beginAhead(list, approach, prepare);
       while (heads_[list] != 0) {
@@ -70,9 +72,14 @@ class Timers {
         const uint64_t deadline = deadlineOf(session);
         if (deadline <= now) {
           expire(session);
-        } else {
-          file(session, deadline >> kTickShift);
+          continue;
         }
+        uint64_t next = noticeOf(session);
+        if (next <= now) {
+          notice(session);
+          next = deadline;
+        }
+        file(session, next >> kTickShift);
       }
       clear(list);
       const uint64_t next = nextEvent();
@@ -153,8 +160,8 @@ class Timers {
   }
 
   /// Where a tick begins a slot of a higher level, hands that slot's sessions down.
-  template <class DeadlineOf, class Approach>
-  bool cascade(uint32_t& budget, DeadlineOf deadlineOf, Approach approach) {
+  template <class NoticeOf, class Approach>
+  bool cascade(uint32_t& budget, NoticeOf noticeOf, Approach approach) {
     const auto nothing = [](uint32_t) {};
     for (uint32_t above = kTop; above > 0; above--) {
       const Level& level = kLevels[above];
@@ -168,7 +175,8 @@ class Timers {
         look(approach, nothing);
         const uint32_t session = head - 1;
         remove(session);
-        file(session, deadlineOf(session) >> kTickShift);
+        // Not yet noticed: what was noticed ends so soon that it never lies on a higher level.
+        file(session, noticeOf(session) >> kTickShift);
       }
       clear(list);
     }

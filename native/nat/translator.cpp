@@ -19,7 +19,7 @@ Translator::Translator(const Config& config, Seed seed)
       siblings_(config_.siblings, addresses_),
       random_(seed),
       sessions_(seed),
-      bindings_(config_, addresses_, inside_, sessions_, now_),
+      bindings_(config_, addresses_, inside_, sessions_, events_, now_),
       fragments_(sessions_.hashKey()),
       watches_(sessions_.hashKey()),
       calls_(sessions_),
@@ -45,9 +45,9 @@ bool Translator::reserve() {
   const uint32_t capacity = limit == 0 || limit > SessionTable::kMost ? SessionTable::kMost : limit;
   // Room for errors of its own, and for the pieces of a batch of packets that are too big.
   constexpr uint32_t kOwnPackets = 16384;
-  return sessions_.reserve(capacity) && bindings_.reserve() && fragments_.reserve() &&
-         identifications_.reserve() && watches_.reserve() && calls_.reserve() &&
-         store_.reserve(config_.fragmentLimit + kOwnPackets);
+  return events_.reserve() && sessions_.reserve(capacity) && bindings_.reserve() &&
+         fragments_.reserve() && identifications_.reserve() && watches_.reserve() &&
+         calls_.reserve() && store_.reserve(config_.fragmentLimit + kOwnPackets);
 }
 
 std::unique_ptr<Translator> Translator::create(const Config& config, Seed seed) {

@@ -97,7 +97,10 @@ class Translator {
   /// Whether a session is the only one of its binding.
   bool isAlone(uint32_t slot) const;
   uint64_t now() const { return now_; }
-  BlockLog& blockLog() { return bindings_.blockLog(); }
+
+  /// What has happened, and what of it is recorded from now on (bits, by EventType).
+  Events& events() { return events_; }
+  void record(uint32_t mask);
 
   // What it holds, for monitoring (census.h).
 
@@ -118,7 +121,7 @@ class Translator {
   Restored restore(const uint8_t* records, size_t length, bool first, const RestoreTime& when);
 
   /// Takes over what is still legal under this translator's config: sessions with their ports and
-  /// counters, held fragments, packets to put out, counts. For a new, empty translator.
+  /// counters, held fragments, packets to put out, counts, events. For a new, empty translator.
   void adopt(Translator& old);
 
   Stats stats{};
@@ -198,7 +201,13 @@ class Translator {
   uint32_t lookup(const Key& key);
   uint32_t liveHead(const Arrival& arrival);
   uint32_t liveBinding(const Key& key, const Policy& policy);
-  void removeSession(uint32_t slot, uint64_t& counter);
+  void removeSession(uint32_t slot, EventType why);
+  uint64_t noticeOf(uint64_t deadline, uint64_t timeout) const;
+  uint64_t noticeOf(uint32_t slot) const {
+    const Session& s = sessions_[slot];
+    const uint64_t timeout = timeoutOf(s.profile, s.timeout);
+    return noticeOf(s.last + timeout, timeout);
+  }
   void restartTimer(uint32_t slot);
   void reclaim();
   bool adoptSession(Translator& old, uint32_t from);
@@ -212,6 +221,13 @@ class Translator {
     static_assert(offsetof(Session, profile) == offsetof(Session, timeout) + 1);
     return load<uint16_t>(reinterpret_cast<const uint8_t*>(&s.timeout));
   }
+
+  // event_path.cpp
+  void tell(EventType type, uint32_t slot) { tell(type, sessions_, slot); }
+  void tell(EventType type, const SessionTable& table, uint32_t slot);
+  void tellProgress(uint32_t slot, Side side, uint8_t before);
+  void tellRefusal(uint32_t host, const Opening& opening, Reason reason, bool ideal);
+  void tellChange(Translator& old);
 
   // snapshot.cpp
   void approach(const SessionRecord& record);
@@ -295,6 +311,7 @@ class Translator {
   bool refreshesInbound_ = false;          // any of them
   uint32_t smallestMtu_ = 0xffffffff;
   uint16_t mostMss_ = 0;  // that a SYN leaves with, 0: any
+  Events events_;
   PublicAddresses addresses_;
   InsidePrefixes inside_;
   Exemptions exemptions_;

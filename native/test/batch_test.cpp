@@ -15,7 +15,9 @@ constexpr uint32_t kSlot = 256;
 /// Two translators, one for batches.
 class Pair {
  public:
-  explicit Pair(const Config& c) : single_(make(c)), batched_(make(c)), memory_(64 * kSlot) {}
+  explicit Pair(const Config& c) : single_(make(c)), batched_(make(c)), memory_(64 * kSlot) {
+    for (const auto& nat : {single_.get(), batched_.get()}) nat->record(~0u);
+  }
 
   /// Translates packets both ways and compares all there is to compare. Returns what became of the
   /// first.
@@ -48,6 +50,13 @@ class Pair {
       });
     }
     REQUIRE(out[0] == out[1]);
+    std::vector<Event> events[2];
+    for (int i = 0; i < 2; i++) {
+      (i == 0 ? single_ : batched_)->events().take(~0u, [&](const Event& e) {
+        events[i].push_back(e);
+      });
+    }
+    REQUIRE(events[0] == events[1]);
     REQUIRE(std::memcmp(&single_->stats, &batched_->stats, sizeof(Stats)) == 0);
     for (uint32_t slot = 0; slot < single_->sessions().used(); slot++) {
       REQUIRE(std::memcmp(&single_->sessions()[slot], &batched_->sessions()[slot],

@@ -427,22 +427,22 @@ TEST_CASE("pooling: paired, soft-paired, arbitrary") {
 // Port blocks (RFC 6888, REQ-14).
 
 namespace {
-struct Event {
+struct BlockLine {
   uint32_t inside;
-  uint16_t low, high;
+  uint32_t low, high;
   bool given;
 
-  bool operator==(const Event& o) const {
-    return inside == o.inside && low == o.low && high == o.high && given == o.given;
-  }
+  bool operator==(const BlockLine&) const = default;
 };
-std::vector<Event> events(Translator& nat) {
-  std::vector<Event> out;
-  nat.blockLog().take([&](const BlockEvent& e) {
-    out.push_back({e.inside, e.low, e.high, e.given});
+std::vector<BlockLine> events(Translator& nat) {
+  std::vector<BlockLine> out;
+  nat.events().take(~0u, [&](const Event& e) {
+    out.push_back({e.inside, e.numbers[0], e.numbers[1], e.type == EventType::BlockAllocated});
   });
   return out;
 }
+constexpr uint32_t kBlockEvents = 1u << static_cast<uint32_t>(EventType::BlockAllocated) |
+                                  1u << static_cast<uint32_t>(EventType::BlockReleased);
 }  // namespace
 
 TEST_CASE("blocks: each host has its own, up to its limit, and a log of them") {
@@ -450,6 +450,7 @@ TEST_CASE("blocks: each host has its own, up to its limit, and a log of them") {
   c.blockSize = 4;
   c.blocksPerHost = 2;
   auto nat = make(c);
+  nat->record(kBlockEvents);
   for (uint16_t i = 0; i < 4; i++) CHECK(portOf(*nat, host(1, 4000 + i)) / 4 == 5000 / 4);
   CHECK(portOf(*nat, host(2, 4000)) == 5004);
   for (uint16_t i = 4; i < 8; i++) CHECK(portOf(*nat, host(1, 4000 + i)) / 4 == 5008 / 4);
@@ -459,15 +460,15 @@ TEST_CASE("blocks: each host has its own, up to its limit, and a log of them") {
   REQUIRE(run(*nat, syn).verdict == Verdict::Forwarded);
   CHECK(sourceOf(syn).port / 4 != 5004 / 4);
   const uint32_t one = host(1, 0).address, two = host(2, 0).address;
-  CHECK(events(*nat) == std::vector<Event>{{one, 5000, 5003, true},
-                                           {two, 5004, 5007, true},
-                                           {one, 5008, 5011, true}});
+  CHECK(events(*nat) == std::vector<BlockLine>{{one, 5000, 5003, true},
+                                               {two, 5004, 5007, true},
+                                               {one, 5008, 5011, true}});
   CHECK(events(*nat).empty());
   // A block goes with its last binding, though the host stays.
   for (uint16_t i = 0; i < 8; i++) close(*nat, host(1, 4000 + i));
   const uint16_t low = sourceOf(syn).port < 5004 ? 5008 : 5000;
   const auto high = static_cast<uint16_t>(low + 3);
-  CHECK(events(*nat) == std::vector<Event>{{one, low, high, false}});
+  CHECK(events(*nat) == std::vector<BlockLine>{{one, low, high, false}});
   CHECK(portOf(*nat, host(3, 4000)) / 4 == low / 4);
 }
 
@@ -516,6 +517,7 @@ TEST_CASE("deterministic: a host's address and ports follow from its number") {
   c.deterministic = {4032, 14, {{0xc6336401, 14}}};
   c.blockSize = 4032;
   auto nat = make(c);
+  nat->record(kBlockEvents);
   const auto first = [&](uint8_t n) {
     return portOf(*nat, {ip(198, 51, 100, n), 4000}, {ip(192, 0, 2, 1), 53});
   };
@@ -534,6 +536,7 @@ TEST_CASE("deterministic: several prefixes and addresses, a dynamic pool") {
   c.blockSize = 2;
   c.blocksPerHost = 1;
   auto nat = make(c);
+  nat->record(kBlockEvents);
   const auto ports = [&](uint32_t inside) {
     std::vector<End> out;
     for (uint16_t i = 0; i < 7; i++) {

@@ -70,7 +70,7 @@ TEST_CASE("timers fire once, in time, after jumps, by budget, and after a change
       REQUIRE(alive.erase(i) == 1);
       visits++;
     };
-    timers.advance(now, budget, deadlineOf, expire, hint, hint);
+    timers.advance(now, budget, deadlineOf, deadlineOf, expire, hint, hint, hint);
     CHECK(visits <= budget);
     if (budget == 50) continue;
     // Nothing is left that was due before this tick began.

@@ -1,12 +1,11 @@
 // Sessions as lines: as conntrack prints them, and as CSV.
 import { WITH_PORTS } from "../config/protocols.js";
-import { protocolNumber, type SessionEndpoint } from "../conntrack.js";
 import type { EventSession } from "../events/event.js";
 import { conntrackState, isAssured, isReplied, type ToldSession } from "../gateway/told-session.js";
+import { protocolNumber, type SessionEndpoint } from "../session.js";
 
-/** What every line is made of; what is missing is left out. */
-type Lined = Omit<EventSession, "createdAt"> &
-  Partial<Pick<ToldSession, "direction" | "hairpin" | "expiresIn">>;
+/** What every line is made of; without the time left that is left out. */
+type Lined = Omit<EventSession, "createdAt"> & Partial<Pick<ToldSession, "expiresIn">>;
 
 /** Nobody's: it stands for an explicit mapping. */
 const NOBODY = "0.0.0.0";
@@ -17,7 +16,7 @@ const NOBODY = "0.0.0.0";
  * [PERMANENT] (a forward or a 1:1 mapping made its binding), [HAIRPIN], [MAPPING] (an explicit one, of no remote).
  */
 export function conntrackLine(session: Lined): string {
-  const { protocol, inside, public: outside, remote, packets, bytes, direction = "outbound" } = session;
+  const { protocol, inside, public: outside, remote, packets, bytes, direction } = session;
   const out = [protocol, packets.outbound, bytes.outbound] as const;
   const back = [protocol, packets.inbound, bytes.inbound] as const;
   const began = direction === "outbound" ? flow(inside, remote, ...out) : flow(remote, outside, ...back);

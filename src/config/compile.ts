@@ -70,6 +70,8 @@ export function compileConfig(config: ResolvedNatConfig): CompiledConfig {
     icmpErrors: config.icmpErrors,
     verifyHeaderChecksum: config.verifyHeaderChecksum,
     passUnmatched: config.unmatched === "pass",
+    expiringBefore: nanoseconds(config.events.expiring),
+    poolThreshold: Math.round(config.events.poolThreshold * 1000),
   };
 }
 

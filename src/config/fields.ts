@@ -45,6 +45,12 @@ export function count(least: number, most: number) {
   return z.int(wanted).min(least, wanted).max(most, wanted);
 }
 
+/** A part of a whole. */
+export function fraction(least: number, most: number) {
+  const wanted = wants("a fraction", `a number from ${least} to ${most}`);
+  return z.number(wanted).min(least, wanted).max(most, wanted);
+}
+
 /** The size of a packet in bytes. Below 68 nothing that is fragmented gets through (RFC 791). */
 export function mtu() {
   const wanted = wants("an MTU", "0 for none, or a whole number from 68 to 65535");

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { insideAddress, insidePrefix, portRange, publicPrefix } from "./address-fields.js";
 import { behaviourShape } from "./behaviour.js";
+import { eventsShape } from "./events.js";
 import { choice, flag, list, mtu, section } from "./fields.js";
 import { limitsShape } from "./limits.js";
 import { type PolicyKeys, policy, preset } from "./policies.js";
@@ -116,6 +117,7 @@ export const natConfigSchema = section({
   unmatched: choice("drop", "pass")
     .default("drop")
     .describe("What happens to frames that are not IPv4 and packets that are neither outbound nor inbound"),
+  events: section(eventsShape).prefault({}).describe("When events are told"),
   policies: list(policy, '{ "inside": ["192.168.226.128/25"], "mapping": "address-dependent" }')
     .prefault([])
     .describe(

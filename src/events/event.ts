@@ -1,29 +1,19 @@
 // What happens in a NAT, one event at a time.
-import type { Session, SessionEndpoint, SessionProtocol } from "../conntrack.js";
+import type { Session, SessionEndpoint, SessionProtocol } from "../session.js";
 
 /** What becomes of a session. */
 export const SESSION_EVENTS = [
-  /** The first packet of a flow was translated. */
   "session-opened",
-  /** Both ends have taken the TCP connection; for other protocols, the first packet came back. */
   "session-established",
-  /** A TCP connection was closed or reset by its ends; the session itself lasts a little longer. */
   "session-closed",
-  /** Nothing has refreshed it for so long that it will expire soon; opt-in. */
   "session-expiring",
-  /** It was idle for too long, or its time after the close is over. */
   "session-expired",
-  /** It had to make room for another one. */
   "session-evicted",
-  /** Somebody deleted it, or a new config has no place for it. */
   "session-deleted",
 ] as const;
 
 /** A session, as it was when it happened. */
-export type EventSession = Pick<
-  Session,
-  "protocol" | "inside" | "public" | "remote" | "state" | "permanent" | "packets" | "bytes" | "createdAt"
->;
+export type EventSession = Omit<Session, "lastSeen" | "expiresAt">;
 
 interface Base {
   /** When, in ms of the caller's clock. */
@@ -54,7 +44,7 @@ export interface BlockEvent extends Base {
   readonly ports: readonly [low: number, high: number];
 }
 
-/** How much of a public address's ports is in use. */
+/** How much of a public address's ports, or of its blocks, is in use or at rest. */
 export interface PoolEvent extends Base {
   /** Above the threshold; nothing left for a new binding; below the threshold again. */
   readonly type: "pool-threshold" | "pool-exhausted" | "pool-relieved";
@@ -76,3 +66,46 @@ export interface HostEvent extends Base {
 /** What happens in a NAT. */
 export type NatEvent = SessionEvent | BindingEvent | BlockEvent | PoolEvent | HostEvent;
 export type NatEventType = NatEvent["type"];
+/** The events of one type. */
+export type NatEventOf<Type extends NatEventType> = NatEvent & { readonly type: Type };
+
+/** All types, in the order of native/nat/events.h. */
+export const NAT_EVENTS = [
+  ...SESSION_EVENTS,
+  "binding-created",
+  "binding-released",
+  "block-allocated",
+  "block-released",
+  "pool-threshold",
+  "pool-exhausted",
+  "pool-relieved",
+  "host-limit",
+] as const satisfies readonly NatEventType[];
+
+/** Quotas of a host, in the order of native/nat/events.h. */
+export const HOST_QUOTAS = ["sessions", "bindings", "rate"] as const satisfies readonly HostEvent["limit"][];
+
+/** What each type means, for people. */
+export const EVENT_MEANINGS: Readonly<Record<NatEventType, string>> = {
+  "session-opened":
+    "The first packet of a flow is being translated; or it was restored, or is there for a mapping or an ALG",
+  "session-established":
+    "Both ends have taken the TCP connection, or take it up again; of other protocols the first packet came back",
+  "session-closed":
+    "The TCP connection was closed or reset by its ends; the session itself lasts a little longer",
+  "session-expiring": "Nothing has refreshed it for so long that it will expire soon (`events.expiring`)",
+  "session-expired": "It was idle for too long, or its time after the close is over",
+  "session-evicted": "It had to make room for another one (`limits.whenFull`)",
+  "session-deleted":
+    "Somebody deleted it, a new config has no place for it, or what an ALG expected has come",
+  "binding-created": "An inside endpoint got its public one",
+  "binding-released": "No session has the binding any more",
+  "block-allocated": "An inside host got a port block (`portAssignment.blockSize`)",
+  "block-released": "It has it no more",
+  "pool-threshold":
+    "So much of a public address's ports, or of its blocks, is in use or at rest (`events.poolThreshold`)",
+  "pool-exhausted": "A new binding found nothing there",
+  "pool-relieved": "It is a tenth of the whole below the threshold again, or no part of the pool any more",
+  "host-limit":
+    "An inside host asked for more than its quota; told again after ten seconds, if it still does",
+};

@@ -10,9 +10,9 @@ import type { Registry } from "prom-client";
 import { NatError } from "../errors.js";
 import { answerTo } from "../explain/ask.js";
 import { metricsOf } from "../metrics/metrics.js";
-import { type EventSource, EventStreams } from "./event-stream.js";
 import type { Gateway } from "./gateway.js";
 import { sessionFilter } from "./session-filter.js";
+import { EventStreams } from "./told-events.js";
 import { toldSession } from "./told-session.js";
 import { MOST_TOP, TOP_ORDERS, type TopOrder, type TopQuery, TopReader } from "./top.js";
 
@@ -56,7 +56,7 @@ export class ControlServer {
     });
     this.#server.maxConnections = 64;
     const top = new TopReader(gateway.nat);
-    const events = new EventStreams(gateway.nat.conntrack as unknown as EventSource);
+    const events = new EventStreams(gateway.nat.conntrack);
     this.#routes = {
       "GET /status": () => gateway.status,
       "GET /metrics": async ({ response }) => {

@@ -1,48 +1,39 @@
 // Which sessions somebody means: words that each have to fit.
 import { IPV4_PATTERN, networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
 import { PROTOCOL_NAMES } from "../config/protocols.js";
-import type { Session, SessionEndpoint } from "../conntrack.js";
 import { NatError } from "../errors.js";
 import type { EventSession } from "../events/event.js";
 import { TCP_PHASES } from "../native.js";
+import type { Session, SessionEndpoint } from "../session.js";
 import { conntrackState, isAssured, isReplied } from "./told-session.js";
 
 /** Whether a session fits, at a time of its NAT's clock. */
 export type SessionTest<Of extends EventSession = Session> = (session: Of, now: number) => boolean;
 
-/** What can be said of sessions, besides protocols, states and ends. */
-interface Vocabulary<Of extends EventSession> {
-  readonly marks: Readonly<Record<string, SessionTest<Of>>>;
-  /** In seconds, bytes and packets. */
-  readonly figures: Readonly<Record<string, (session: Of, now: number) => number>>;
-}
-
-const OF_EVENTS: Vocabulary<EventSession> = {
-  marks: {
-    assured: isAssured,
-    unreplied: (session) => !isReplied(session),
-    permanent: ({ permanent }) => permanent,
-  },
-  figures: {
-    age: ({ createdAt }, now) => (now - createdAt) / 1000,
-    bytes: ({ bytes }) => bytes.outbound + bytes.inbound,
-    packets: ({ packets }) => packets.outbound + packets.inbound,
-  },
+/** Words for sessions, besides protocols and states. */
+const MARKS: Readonly<Record<string, SessionTest<EventSession>>> = {
+  assured: isAssured,
+  unreplied: (session) => !isReplied(session),
+  permanent: ({ permanent }) => permanent,
+  outbound: ({ direction }) => direction === "outbound",
+  inbound: ({ direction }) => direction === "inbound",
+  hairpin: ({ hairpin }) => hairpin,
 };
 
-/** A session in the table has more to tell than an event's. */
-const OF_TABLE: Vocabulary<Session> = {
-  marks: {
-    ...OF_EVENTS.marks,
-    outbound: ({ direction }) => direction === "outbound",
-    inbound: ({ direction }) => direction === "inbound",
-    hairpin: ({ hairpin }) => hairpin,
-  },
-  figures: {
-    ...OF_EVENTS.figures,
-    idle: ({ lastSeen }, now) => (now - lastSeen) / 1000,
-    expires: ({ expiresAt }, now) => (expiresAt - now) / 1000,
-  },
+/** What can be compared, in seconds, bytes and packets. */
+type Figures<Of extends EventSession> = Readonly<Record<string, (session: Of, now: number) => number>>;
+
+const OF_EVENTS: Figures<EventSession> = {
+  age: ({ createdAt }, now) => (now - createdAt) / 1000,
+  bytes: ({ bytes }) => bytes.outbound + bytes.inbound,
+  packets: ({ packets }) => packets.outbound + packets.inbound,
+};
+
+/** A session in the table has times that an event's has not. */
+const OF_TABLE: Figures<Session> = {
+  ...OF_EVENTS,
+  idle: ({ lastSeen }, now) => (now - lastSeen) / 1000,
+  expires: ({ expiresAt }, now) => (expiresAt - now) / 1000,
 };
 
 /** States of conntrack's that ours are no other spelling of. */
@@ -70,10 +61,9 @@ export function eventSessionFilter(terms: readonly string[]): SessionTest<EventS
   return (session, now) => tests.every((test) => test(session, now));
 }
 
-function testOf<Of extends EventSession>(term: string, vocabulary: Vocabulary<Of>): SessionTest<Of> {
-  const { marks, figures } = vocabulary;
+function testOf<Of extends EventSession>(term: string, figures: Figures<Of>): SessionTest<Of> {
   if (term.startsWith("!")) {
-    const test = testOf(term.slice(1), vocabulary);
+    const test = testOf(term.slice(1), figures);
     return (session, now) => !test(session, now);
   }
   const word = term.toLowerCase();
@@ -83,30 +73,27 @@ function testOf<Of extends EventSession>(term: string, vocabulary: Vocabulary<Of
   const phase = word.replace("_", "-");
   if ((TCP_PHASES as readonly string[]).includes(phase)) return ({ state }) => state === phase;
   if (CONNTRACK_STATES.includes(word)) return (session) => conntrackState(session)?.toLowerCase() === word;
-  const mark = Object.hasOwn(marks, word) ? marks[word] : undefined;
+  const mark = Object.hasOwn(MARKS, word) ? MARKS[word] : undefined;
   if (mark !== undefined) return mark;
   const test = figureTest(term, figures) ?? endTest(term);
   if (test !== null) return test;
-  throw new NatError("NAT_ERR_ARGUMENT", complaint(term, vocabulary));
+  throw new NatError("NAT_ERR_ARGUMENT", complaint(term, Object.keys(figures)));
 }
 
-function complaint(term: string, { marks, figures }: Vocabulary<never>): string {
-  if (Object.hasOwn(figures, term)) {
+function complaint(term: string, comparable: readonly string[]): string {
+  if (comparable.includes(term)) {
     return `"${term}" alone says nothing about sessions; give what it is compared with, in quotes: '${term}>60'`;
   }
   return (
     `"${term}" says nothing about sessions; give a protocol (tcp), a state (${TCP_PHASES.join(", ")}), an address or ` +
     "prefix (192.168.226.0/24), an endpoint (203.0.113.8:443), a port (:443), a mark " +
-    `(${Object.keys(marks).join(", ")}), or a comparison of ${Object.keys(figures).join(", ")} ('age>60', 'bytes>1M'); ` +
+    `(${Object.keys(MARKS).join(", ")}), or a comparison of ${comparable.join(", ")} ('age>60', 'bytes>1M'); ` +
     'with "!" before it, what does not fit'
   );
 }
 
 /** "age>60", "bytes<=1.5M". */
-function figureTest<Of extends EventSession>(
-  term: string,
-  figures: Vocabulary<Of>["figures"],
-): SessionTest<Of> | null {
+function figureTest<Of extends EventSession>(term: string, figures: Figures<Of>): SessionTest<Of> | null {
   const [, name = "", operator, digits, unit = ""] =
     /^([a-z]+)([<>]=?)([0-9]+(?:\.[0-9]+)?)([a-zA-Z]?)$/.exec(term) ?? [];
   const figure = Object.hasOwn(figures, name) ? figures[name] : undefined;

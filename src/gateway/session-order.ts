@@ -1,6 +1,6 @@
 // By what sessions are sorted, and the first few of many.
 import { parseIpv4 } from "../config/cidr.js";
-import type { SessionEndpoint } from "../conntrack.js";
+import type { SessionEndpoint } from "../session.js";
 import type { ToldSession } from "./told-session.js";
 
 interface Order {

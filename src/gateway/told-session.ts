@@ -1,6 +1,7 @@
 // A session as the control socket tells of it, and what tools that know conntrack call its state.
-import type { Session } from "../conntrack.js";
+
 import type { EventSession } from "../events/event.js";
+import type { Session } from "../session.js";
 
 /** A session with times in seconds from now. */
 export type ToldSession = Omit<Session, "createdAt" | "lastSeen" | "expiresAt"> & {

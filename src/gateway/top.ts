@@ -3,11 +3,11 @@
 // for it, and not so often that it would take more than a tenth of this thread.
 import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import { formatIpv4 } from "../config/cidr.js";
-import { sessionsOf } from "../conntrack.js";
 import { NatError } from "../errors.js";
 import { countSessions, type PortUse, portUse, type SessionCount } from "../metrics/census.js";
 import { engineOf, type Nat } from "../nat.js";
 import { LAYOUT } from "../native.js";
+import { sessionsOf } from "../session.js";
 import { sessionFilter } from "./session-filter.js";
 import { First } from "./session-order.js";
 import { type ToldSession, toldSession } from "./told-session.js";

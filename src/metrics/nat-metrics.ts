@@ -135,6 +135,11 @@ export const NAT_METRICS: readonly Metric<NatReading>[] = [
     "Sessions ended to make room for new ones",
     (stats) => stats.sessions.evicted,
   ),
+  counter(
+    "napt_events_lost_total",
+    "Events that somebody listens to, but lost: nobody took them in time",
+    (stats) => stats.events.lost,
+  ),
   {
     name: "napt_ports_used",
     type: "gauge",

@@ -7,6 +7,7 @@ import {
   sessionsOf,
 } from "../conntrack.js";
 import { NatError } from "../errors.js";
+import { type EventSource, NatEvents } from "../events/nat-events.js";
 import type { Shard } from "./shard.js";
 import type { Steering } from "./steering.js";
 
@@ -19,13 +20,41 @@ export interface View {
   readonly clock: () => number;
 }
 
-/** The sessions of all shards as one table. A hairpinned flow has one session at either end, as in a `Nat`. */
-export class ShardedConntrack implements AsyncIterable<Session> {
+/** The events of all shards. */
+function eventsOfShards(view: () => View): EventSource {
+  const lost = new Map<Shard, number>();
+  return {
+    record(mask) {
+      // A shard that has died is told to whoever takes from it.
+      for (const shard of view().shards) void shard.ask("recordEvents", mask).catch(() => undefined);
+    },
+    async take(deliver) {
+      const takeFrom = async (shard: Shard) => {
+        for (let isMore = true; isMore; ) {
+          const [rows, more, total] = (await shard.ask("takeEvents")) as [Float64Array, boolean, number];
+          deliver(rows, total - (lost.get(shard) ?? 0));
+          lost.set(shard, total);
+          isMore = more;
+        }
+      };
+      await Promise.all(view().shards.map(takeFrom));
+    },
+  };
+}
+
+/**
+ * The sessions of all shards as one table. A hairpinned flow has one session at either end, as in a `Nat`.
+ *
+ * Events come from the time that the shards hear of it: before any call that is made later is answered (`stats`, say),
+ * but maybe after packets that are already on their way. Each shard's are in order.
+ */
+export class ShardedConntrack extends NatEvents implements AsyncIterable<Session> {
   readonly #view: () => View;
   #timer: NodeJS.Timeout | undefined;
 
   /** @internal `nat.conntrack` is the way to one. */
   constructor(view: () => View) {
+    super(eventsOfShards(view));
     this.#view = view;
   }
 
@@ -118,6 +147,12 @@ export class ShardedConntrack implements AsyncIterable<Session> {
   stopSweeping(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** @internal The `ShardedNat` is about to be closed. */
+  close(): Promise<void> | undefined {
+    this.stopSweeping();
+    return this.endEvents();
   }
 
   #shardOf({ protocol, inside, remote }: SessionKey): Shard {

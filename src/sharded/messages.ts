@@ -2,7 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { SessionKey } from "../conntrack.js";
 import type { InsideEndpoint, KeepRequest, MappingRequest } from "../explicit-mappings.js";
-import type { CompiledConfig, NativeBlockEvent, NativePacket } from "../native.js";
+import type { CompiledConfig, NativePacket } from "../native.js";
 import type { RingShape } from "./ring.js";
 
 /** What a worker begins with. */
@@ -24,7 +24,8 @@ export interface Questions {
   at: [slot: number];
   sweep: [now: number, budget: number];
   flush: [];
-  takeBlocks: [];
+  recordEvents: [mask: number];
+  takeEvents: [];
   reconfigure: [config: CompiledConfig];
   request: [request: MappingRequest, now: number];
   keep: [request: KeepRequest, now: number];
@@ -43,5 +44,3 @@ export type Word =
   | { kind: "answer"; id: number; value: unknown }
   | { kind: "refusal"; id: number; code: string | undefined; message: string }
   | { kind: "emitted"; packets: NativePacket[] };
-
-export type BlockEvents = NativeBlockEvent[];

@@ -47,8 +47,12 @@ function run({ config, seed, buffer, shape, port }: ShardSetup): void {
         return conntrack.sweep(...question.with);
       case "flush":
         return engine.flush();
-      case "takeBlocks":
-        return engine.takeBlocks();
+      case "recordEvents":
+        return engine.recordEvents(...question.with);
+      case "takeEvents": {
+        const filled = engine.takeEvents(rows);
+        return [rows.slice(0, filled * LAYOUT.sessionFields), filled === ROWS, engine.eventsLost()];
+      }
       case "reconfigure":
         return guarded(() => engine.reconfigure(...question.with));
       case "request":

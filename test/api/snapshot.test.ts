@@ -285,13 +285,25 @@ describe("restored into another config", () => {
     ok(restored < 3, "the ports of the other config were anybody's");
   });
 
-  test("a block is logged as given again", () => {
+  test("what is restored is told as if it had just begun", () => {
     const blocks: NatConfig = { ...CONFIG, portAssignment: { blockSize: 64 } };
     using before = new Nat(blocks);
+    const first = before.conntrack.events();
     mapped(before, 4000, 0);
-    const [given] = before.takePortBlocks();
+    const given = first.take();
     using next = new Nat(blocks);
+    const events = next.conntrack.events();
     next.conntrack.restore(snapshotOf(before, 0), { now: 9, wall: WALL });
-    deepEqual(next.takePortBlocks(), [{ ...given, time: 9 }]);
+    const again = events.take();
+    deepEqual(
+      again.map(({ type }) => type),
+      ["block-allocated", "binding-created", "session-opened"],
+    );
+    deepEqual(
+      again.slice(0, 2),
+      given.slice(0, 2).map((event) => ({ ...event, at: 9 })),
+    );
+    ok(again[2]?.type === "session-opened");
+    deepEqual(again[2].session.packets, { outbound: 1, inbound: 0 });
   });
 });

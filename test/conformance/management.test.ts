@@ -66,11 +66,12 @@ row("RFC6888-REQ-10", "one session can be found and ended", () => {
 
 row("RFC6888-REQ-12", "the log of port blocks has no remote", () => {
   const nat = lab({ portAssignment: { blockSize: 16 } });
+  const events = nat.nat.conntrack.events({ types: ["block-allocated", "block-released"] });
   for (const n of range(40)) nat.map("udp", at(X, 4000 + n), Y);
-  const log = nat.nat.takePortBlocks();
+  const log = events.take();
   equal(log.length, 3);
   for (const entry of log) {
-    deepEqual(Object.keys(entry).toSorted(), ["address", "event", "inside", "ports", "time"]);
+    deepEqual(Object.keys(entry).toSorted(), ["address", "at", "inside", "ports", "type"]);
     ok(!JSON.stringify(entry).includes(addressOf(Y)));
   }
 });

@@ -465,7 +465,7 @@ row("RFC6888-REQ-13", "with blocks too: ten hosts with ten ports each fill a hun
   }
 });
 
-const takeBlocks = (nat: Lab) => nat.nat.takePortBlocks();
+const blockLog = (nat: Lab) => nat.nat.conntrack.events({ types: ["block-allocated", "block-released"] });
 
 row("RFC6888-REQ-14", "blockSize n: a host's ports fill one aligned block before it gets another", () => {
   for (const protocol of PROTOCOLS) {
@@ -482,27 +482,26 @@ row("RFC6888-REQ-14", "blockSize n: a host's ports fill one aligned block before
 
 row("RFC6888-REQ-14", "a log has one entry for a block of n ports, and one for its release", () => {
   const nat = lab({ portAssignment: { blockSize: 64 } });
-  deepEqual(takeBlocks(nat), []);
+  const log = blockLog(nat);
   nat.at(7);
   const outside = range(64).map((n) => nat.map("udp", inside(1, n), Y));
-  const [entry, ...others] = takeBlocks(nat);
+  const [entry, ...others] = log.take();
   deepEqual(others, []);
   const low = Math.min(...outside.map(portOf));
   deepEqual(entry, {
-    time: 7000,
+    type: "block-allocated",
+    at: 7000,
     inside: addressOf(X),
     address: A,
-    ports: `${low}-${low + 63}`,
-    event: "allocated",
+    ports: [low, low + 63],
   });
   nat.map("tcp", inside(1), Y);
-  deepEqual(takeBlocks(nat), [], "other protocols share it");
+  deepEqual(log.take(), [], "other protocols share it");
   nat.at(1000);
   equal(nat.sessions.length, 0);
-  deepEqual(
-    takeBlocks(nat).map(({ event, ports, inside: host }) => ({ event, ports, host })),
-    [{ event: "released", ports: entry!.ports, host: addressOf(X) }],
-  );
+  const released = log.take().map(({ at: _, ...event }) => event);
+  const { at: __, ...block } = entry!;
+  deepEqual(released, [{ ...block, type: "block-released" }]);
 });
 
 row("RFC6888-REQ-14", "blocksPerHost: no more blocks than that; others have theirs", () => {
@@ -626,17 +625,19 @@ row(
   "beyond its range a host gets a block from the dynamic pool, which is logged",
   () => {
     const nat = lab(EXAMPLE);
+    const log = blockLog(nat);
     for (const n of range(M)) nat.map("udp", host(1, n), FAR);
-    deepEqual(takeBlocks(nat), [], "its own range needs no log");
+    deepEqual(log.take(), [], "its own range needs no log");
     const more = range(10).map((n) => portOf(nat.map("udp", host(1, 5000 + n), FAR)));
     ok(more.every((port) => port >= 57472));
-    const [entry, ...others] = takeBlocks(nat);
+    const [entry, ...others] = log.take();
     deepEqual(others, []);
-    deepEqual([entry?.inside, entry?.address, entry?.event], ["198.51.100.1", A, "allocated"]);
-    const [low, high] = entry!.ports.split("-").map(Number);
+    ok(entry?.type === "block-allocated");
+    deepEqual([entry.inside, entry.address], ["198.51.100.1", A]);
+    const [low, high] = entry.ports;
     ok(
-      more.every((port) => port >= low! && port <= high!),
-      `${more} in ${entry!.ports}`,
+      more.every((port) => port >= low && port <= high),
+      `${more} in ${entry.ports}`,
     );
   },
 );

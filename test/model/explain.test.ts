@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Explanation, Nat, type NatConfig, type Verdict } from "../../src/index.js";
+import { type EventStream, type Explanation, Nat, type NatConfig, type Verdict } from "../../src/index.js";
 import { describe, fragments, hex, udp } from "../support/packets.js";
 import { type Event, Runner, restarted } from "./runner.js";
 import { check, type World, world } from "./world.js";
@@ -16,19 +16,25 @@ interface Twins {
   asked: Nat;
   plain: Nat;
 }
+const STREAMS = new WeakMap<Nat, EventStream>();
 
 function twins(config: NatConfig, seed: number): Twins {
-  return { asked: new Nat(config, { seed }), plain: new Nat(config, { seed }) };
+  const watched = () => {
+    const nat = new Nat(config, { seed });
+    STREAMS.set(nat, nat.conntrack.events());
+    return nat;
+  };
+  return { asked: watched(), plain: watched() };
 }
 
-/** All that can be seen of a NAT: sessions with their counters and TCP windows, counts, what waits. */
+/** All that can be seen of a NAT: sessions with their counters and TCP windows, counts, what waits, events. */
 function stateOf(nat: Nat, now: number) {
   return {
     sessions: [...nat.conntrack],
     snapshot: hex(Buffer.concat([...nat.conntrack.snapshot({ now, wall: 1e12 })])),
     stats: nat.stats,
     pending: nat.pending,
-    blocks: nat.takePortBlocks(),
+    events: STREAMS.get(nat)?.take(),
   };
 }
 

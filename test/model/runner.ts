@@ -24,6 +24,7 @@ import {
   tcp,
   udp,
 } from "../support/packets.js";
+import { Told } from "../support/told.js";
 import {
   type Binding,
   Mismatch,
@@ -55,9 +56,17 @@ export type Event =
 /**
  * A new engine with the sessions of another, which is closed. Its clock has another origin.
  * @param at by both clocks' ms and, less `offset`, by the new one's
+ * @param listen is given the new one while it has no session
  */
-export function restarted(nat: Nat, world: Pick<World, "config" | "seed">, at: number, passed: number): Nat {
+export function restarted(
+  nat: Nat,
+  world: Pick<World, "config" | "seed">,
+  at: number,
+  passed: number,
+  listen: (next: Nat) => void = () => {},
+): Nat {
   const next = new Nat(world.config, { seed: world.seed });
+  listen(next);
   const snapshot = Buffer.concat([...nat.conntrack.snapshot({ now: at, wall: 1e12 })]);
   nat.close();
   const { refused } = next.conntrack.restore(snapshot, { now: at + passed, wall: 1e12 + passed });
@@ -97,6 +106,7 @@ export class Runner {
   private readonly config: ModelConfig;
   private readonly sweep: boolean;
   private readonly model: NatModel;
+  private told: Told;
   private now = 1000;
   private readonly endpointsSeen = new Map<string, { protocol: Protocol; outside: Endpoint }>();
   private readonly sent = new Map<string, Quotable>();
@@ -117,6 +127,7 @@ export class Runner {
     this.config = config;
     this.sweep = world.sweep;
     this.model = new NatModel(config);
+    this.told = new Told(nat);
     for (const rule of config.forwards) {
       const [address, port] = rule.outside.split(":");
       this.remember(rule.protocol, { address: address!, port: Number(port) });
@@ -264,7 +275,9 @@ export class Runner {
 
   private restart(ms: number): void {
     this.trace.push(`${this.clock()} restart, ${ms} ms`);
-    this.nat = restarted(this.nat, this.world, this.now, ms);
+    this.nat = restarted(this.nat, this.world, this.now, ms, (next) => {
+      this.told = new Told(next);
+    });
     this.events.push({ at: this.now, restarted: ms });
     this.now += ms;
     this.model.advance(this.now);
@@ -531,6 +544,7 @@ export class Runner {
       );
     }
     if (!sweep) return;
+    this.told.check();
     const { sessions, packets, drops } = this.nat.stats;
     const lost = Object.values(drops).reduce((sum, count) => sum + count, 0);
     if (this.nat.conntrack.size !== mine.length || sessions.active !== mine.length) {

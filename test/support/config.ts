@@ -67,6 +67,7 @@ export const defaults: ResolvedNatConfig = {
   tcpLiberal: false,
   verifyHeaderChecksum: true,
   unmatched: "drop",
+  events: { expiring: 0, poolThreshold: 0.9 },
   policies: [],
 };
 

@@ -1,10 +1,11 @@
 // What of the documentation is generated: README.md's config table and drop reasons, docs/gateway.md's config table and metrics,
-// docs/presets.md, the manual page. `npm run docs` writes it; a test compares.
+// docs/events.md's types, docs/presets.md, the manual page. `npm run docs` writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildProgram } from "../../src/cli/main.js";
 import { manPage } from "../../src/cli/man.js";
 import { configTableMarkdown } from "../../src/config/table.js";
+import { EVENT_MEANINGS } from "../../src/events/event.js";
 import { gatewayJsonSchema } from "../../src/gateway/config.js";
 import { metricsMarkdown } from "../../src/metrics/metrics.js";
 import { REASON_MEANINGS } from "../../src/verdict.js";
@@ -12,19 +13,21 @@ import { presetsMarkdown } from "./presets.js";
 
 export const README = join(__dirname, "../../README.md");
 export const GATEWAY_PAGE = join(__dirname, "../../docs/gateway.md");
+export const EVENTS_PAGE = join(__dirname, "../../docs/events.md");
 export const PRESETS_PAGE = join(__dirname, "../../docs/presets.md");
 export const MANUAL_PAGE = join(__dirname, "../../docs/napt.1");
 
-function reasonsMarkdown(): string {
-  const rows = Object.entries(REASON_MEANINGS).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`);
-  return `${["| Reason | |", "| --- | --- |", ...rows].join("\n")}\n`;
+function meaningsMarkdown(title: string, meanings: Readonly<Record<string, string>>): string {
+  const rows = Object.entries(meanings).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
+  return `${[`| ${title} | |`, "| --- | --- |", ...rows].join("\n")}\n`;
 }
 
 /** A page with its generated parts made anew. */
 export function withGeneratedParts(text: string): string {
   const parts = {
     "config table": configTableMarkdown(),
-    "drop reasons": reasonsMarkdown(),
+    "drop reasons": meaningsMarkdown("Reason", REASON_MEANINGS),
+    events: meaningsMarkdown("Type", EVENT_MEANINGS),
     "gateway table": configTableMarkdown(gatewayJsonSchema()),
     metrics: metricsMarkdown(),
   };
@@ -40,7 +43,7 @@ export function withGeneratedParts(text: string): string {
 }
 
 if (require.main === module) {
-  for (const page of [README, GATEWAY_PAGE]) {
+  for (const page of [README, GATEWAY_PAGE, EVENTS_PAGE]) {
     writeFileSync(page, withGeneratedParts(readFileSync(page, "utf8")));
   }
   writeFileSync(PRESETS_PAGE, presetsMarkdown());

@@ -69,6 +69,8 @@ const plain: CompiledConfig = {
   icmpErrors: false,
   verifyHeaderChecksum: true,
   passUnmatched: false,
+  expiringBefore: 0,
+  poolThreshold: 900,
 };
 
 describe("a compiled config", () => {

@@ -81,6 +81,7 @@ describe("names", () => {
       "napt_sent_bytes_total",
       "napt_passed_packets_total",
       "napt_pieces_total",
+      "napt_events_lost_total",
       "napt_interface_received_bytes_total",
       "napt_interface_sent_bytes_total",
     ]);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { presetsMarkdown } from "../support/presets.js";
-import { GATEWAY_PAGE, PRESETS_PAGE, README, withGeneratedParts } from "../support/readme.js";
+import { EVENTS_PAGE, GATEWAY_PAGE, PRESETS_PAGE, README, withGeneratedParts } from "../support/readme.js";
 
 const text = readFileSync(README, "utf8");
 const blocks = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
@@ -25,6 +25,9 @@ describe("README", () => {
     const gateway = readFileSync(GATEWAY_PAGE, "utf8");
     for (const name of ["gateway table", "metrics"]) assert.ok(gateway.includes(`<!-- ${name} -->\n`));
     assert.equal(gateway, withGeneratedParts(gateway));
+    const events = readFileSync(EVENTS_PAGE, "utf8");
+    assert.ok(events.includes("<!-- events -->\n"));
+    assert.equal(events, withGeneratedParts(events));
   });
 
   test("has an example of ten lines that prints what its comments say", () => {

@@ -3,7 +3,9 @@ import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { NatError } from "../errors.js";
-import { type NatEvent, type NatEventType, SESSION_EVENTS, type SessionEvent } from "../events/event.js";
+import { NAT_EVENTS, type NatEvent, type NatEventType, type SessionEvent } from "../events/event.js";
+import type { EventStream } from "../events/event-stream.js";
+import type { NatEvents } from "../events/nat-events.js";
 import { eventSessionFilter } from "./session-filter.js";
 import { seconds } from "./told-session.js";
 
@@ -21,29 +23,7 @@ export interface LostEvents {
 }
 
 /** Where events come from: a NAT's conntrack. */
-export interface EventSource {
-  events(options: {
-    types?: readonly NatEventType[];
-    filter?: (event: NatEvent) => boolean;
-    capacity?: number;
-  }): NatEvents;
-}
-
-interface NatEvents extends AsyncIterableIterator<NatEvent> {
-  readonly lost: number;
-}
-
-const TYPES: readonly NatEventType[] = [
-  ...SESSION_EVENTS,
-  "binding-created",
-  "binding-released",
-  "block-allocated",
-  "block-released",
-  "pool-threshold",
-  "pool-exhausted",
-  "pool-relieved",
-  "host-limit",
-];
+export type EventSource = Pick<NatEvents, "events">;
 
 /** Events that wait for a slow reader, at most. */
 const CAPACITY = 4096;
@@ -67,9 +47,9 @@ export class EventStreams {
    * @throws NatError NAT_ERR_ARGUMENT for a type or a term that is none, NAT_ERR_GATEWAY when there are too many streams
    */
   async send(types: readonly string[], terms: readonly string[], response: ServerResponse): Promise<void> {
-    const unknown = types.find((type) => !(TYPES as readonly string[]).includes(type));
+    const unknown = types.find((type) => !(NAT_EVENTS as readonly string[]).includes(type));
     if (unknown !== undefined) {
-      throw new NatError("NAT_ERR_ARGUMENT", `"${unknown}" is no event; give ${TYPES.join(", ")}`);
+      throw new NatError("NAT_ERR_ARGUMENT", `"${unknown}" is no event; give ${NAT_EVENTS.join(", ")}`);
     }
     const fits = eventSessionFilter(terms);
     if (this.#open >= MOST_STREAMS) {
@@ -82,7 +62,7 @@ export class EventStreams {
     });
     this.#open++;
     // Without it the end would be noticed with the next event only.
-    response.once("close", () => void events.return?.());
+    response.once("close", () => void events.return());
     try {
       response.writeHead(200, { "content-type": "application/x-ndjson" });
       response.flushHeaders();
@@ -93,7 +73,7 @@ export class EventStreams {
   }
 }
 
-async function* linesOf(events: NatEvents): AsyncIterable<string> {
+async function* linesOf(events: EventStream): AsyncIterable<string> {
   let lost = 0;
   for await (const event of events) {
     if (events.lost > lost) yield line({ type: "lost", count: events.lost - lost });

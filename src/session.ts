@@ -1,0 +1,93 @@
+// A session as callers see it, and the rows of numbers that the engine tells it by.
+import { formatIpv4 } from "./config/cidr.js";
+import { PROTOCOL_NAMES, PROTOCOLS, type ProtocolName } from "./config/protocols.js";
+import { NatError } from "./errors.js";
+import { LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
+
+/** Protocols that sessions have; those without a name here by their number, such as "ip-4". */
+export type SessionProtocol = ProtocolName | `ip-${number}`;
+const NAME_OF = new Map<number, SessionProtocol>(PROTOCOL_NAMES.map((name) => [PROTOCOLS[name], name]));
+
+/** @internal The number of a protocol by its name. @throws NatError NAT_ERR_ARGUMENT */
+export function protocolNumber(protocol: SessionProtocol): number {
+  const named = PROTOCOLS[protocol as ProtocolName];
+  if (named !== undefined) return named;
+  const number = /^ip-([0-9]{1,3})$/.exec(String(protocol))?.[1];
+  if (number !== undefined && Number(number) <= 255) return Number(number);
+  const names = PROTOCOL_NAMES.join(", ");
+  throw new NatError(
+    "NAT_ERR_ARGUMENT",
+    `protocol: "${String(protocol)}" is none of ${names}, and no number such as "ip-4"`,
+  );
+}
+
+/** @internal The name of a protocol by its number. */
+export function protocolName(number: number): SessionProtocol {
+  return NAME_OF.get(number) ?? `ip-${number}`;
+}
+
+/** An address with a port; of an ICMP query with its identifier, of transports without ports 0. */
+export interface SessionEndpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One session: a binding (inside, public) and one remote endpoint. A snapshot, not a live view. */
+export interface Session {
+  readonly protocol: SessionProtocol;
+  readonly inside: SessionEndpoint;
+  /** The inside endpoint as the outside sees it. */
+  readonly public: SessionEndpoint;
+  /** The remote endpoint; the port is 0 for ICMP. 0.0.0.0:0 is nobody's: it stands for an explicit mapping. */
+  readonly remote: SessionEndpoint;
+  /** The TCP phase; null for other protocols. */
+  readonly state: TcpPhase | null;
+  /** Who began it: outbound, the inside host (RFC 2663, section 2.3). */
+  readonly direction: "outbound" | "inbound";
+  /** Its remote is behind this NAT, too, and has a session of its own for it. */
+  readonly hairpin: boolean;
+  /** A forward or a 1:1 mapping made its binding, which never expires. */
+  readonly permanent: boolean;
+  /** When it was made, to 134 ms, in ms of the caller's clock. */
+  readonly createdAt: number;
+  /** When its idle time began, in ms of the caller's clock. */
+  readonly lastSeen: number;
+  /** When it ends if nothing refreshes it, in ms of the caller's clock. */
+  readonly expiresAt: number;
+  readonly packets: { readonly outbound: number; readonly inbound: number };
+  /** IP bytes. */
+  readonly bytes: { readonly outbound: number; readonly inbound: number };
+}
+
+/** Numbers in a row. */
+const FIELDS = LAYOUT.sessionFields;
+// Flags of native/nat/session.h.
+const HAIRPINNED = 4;
+const VISITOR = 8;
+const PERMANENT = 16;
+
+/** @internal The session in the row that begins at a number. */
+export function sessionAt(row: Float64Array, at: number): Session {
+  const field = (index: number) => row[at + index]!;
+  const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
+  return {
+    protocol: protocolName(field(1)),
+    inside: endpoint(2),
+    public: endpoint(4),
+    remote: endpoint(6),
+    state: TCP_PHASES[field(8)] ?? null,
+    direction: (field(9) & VISITOR) === 0 ? "outbound" : "inbound",
+    hairpin: (field(9) & HAIRPINNED) !== 0,
+    permanent: (field(9) & PERMANENT) !== 0,
+    createdAt: field(13),
+    lastSeen: field(11),
+    expiresAt: field(12),
+    packets: { outbound: field(14), inbound: field(15) },
+    bytes: { outbound: field(16), inbound: field(17) },
+  };
+}
+
+/** @internal The sessions in rows that the engine has read. */
+export function sessionsOf(rows: Float64Array): Session[] {
+  return Array.from({ length: rows.length / FIELDS }, (_, i) => sessionAt(rows, i * FIELDS));
+}
