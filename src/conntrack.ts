@@ -87,21 +87,40 @@ const EVERYTHING = 0xffffffff;
 /** Bytes of a snapshot's chunk: some thousand sessions. */
 const CHUNK = 1 << 19;
 
-function decode(row: Float64Array, at: number): Session {
+/** @internal Where the fields of a session's row are, as native/addon/engine.cpp writes it; ports follow addresses. */
+export const FIELD = {
+  slot: 0,
+  protocol: 1,
+  inside: 2,
+  public: 4,
+  remote: 6,
+  phase: 8,
+  flags: 9,
+  lastSeen: 11,
+  expiresAt: 12,
+  createdAt: 13,
+  packetsOut: 14,
+  packetsIn: 15,
+  bytesOut: 16,
+  bytesIn: 17,
+} as const;
+
+/** @internal The session in a row. */
+export function decode(row: Float64Array, at = 0): Session {
   const field = (index: number) => row[at + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
   return {
-    protocol: protocolName(field(1)),
-    inside: endpoint(2),
-    public: endpoint(4),
-    remote: endpoint(6),
-    state: TCP_PHASES[field(8)] ?? null,
-    permanent: (field(9) & PERMANENT) !== 0,
-    createdAt: field(13),
-    lastSeen: field(11),
-    expiresAt: field(12),
-    packets: { outbound: field(14), inbound: field(15) },
-    bytes: { outbound: field(16), inbound: field(17) },
+    protocol: protocolName(field(FIELD.protocol)),
+    inside: endpoint(FIELD.inside),
+    public: endpoint(FIELD.public),
+    remote: endpoint(FIELD.remote),
+    state: TCP_PHASES[field(FIELD.phase)] ?? null,
+    permanent: (field(FIELD.flags) & PERMANENT) !== 0,
+    createdAt: field(FIELD.createdAt),
+    lastSeen: field(FIELD.lastSeen),
+    expiresAt: field(FIELD.expiresAt),
+    packets: { outbound: field(FIELD.packetsOut), inbound: field(FIELD.packetsIn) },
+    bytes: { outbound: field(FIELD.bytesOut), inbound: field(FIELD.bytesIn) },
   };
 }
 
@@ -140,24 +159,29 @@ export class Conntrack implements Iterable<Session> {
 
   /** All live sessions, in no particular order. Sessions that come or go meanwhile may be missed, none twice. */
   *[Symbol.iterator](): IterableIterator<Session> {
+    for (const row of this.rows()) yield decode(row);
+  }
+
+  /** @internal The same as rows ({@link FIELD}), each to be read at once: the next one may take its memory. */
+  *rows(): IterableIterator<Float64Array> {
     const rows = new Float64Array(FIELDS * ROWS);
     let next = 0;
     do {
       const [filled, more] = this.#engine.read(next, rows);
-      yield* sessionsOf(rows.subarray(0, filled * FIELDS));
+      for (let at = 0; at < filled * FIELDS; at += FIELDS) yield rows.subarray(at, at + FIELDS);
       next = more;
     } while (next !== 0);
   }
 
   /** The live session of a flow, or null. */
   find(key: SessionKey): Session | null {
-    return this.#locate(key) ? decode(this.#row, 0) : null;
+    return this.#locate(key) ? decode(this.#row) : null;
   }
 
   /** The live session in a slot, as a batch's descriptors name it (less one), or null. */
   at(slot: number): Session | null {
     const [filled] = this.#engine.read(slot, this.#row);
-    return filled === 1 && this.#row[0] === slot ? decode(this.#row, 0) : null;
+    return filled === 1 && this.#row[0] === slot ? decode(this.#row) : null;
   }
 
   /** All live sessions that a predicate picks. */

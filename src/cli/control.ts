@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import type { Session } from "../conntrack.js";
 import type { Forward } from "../gateway/gateway.js";
 import type { GatewayStatus } from "../gateway/status.js";
+import type { ToldSession } from "../gateway/told-session.js";
 import { ask, askOnce, controlOption } from "./control-client.js";
 
 interface Asking {
@@ -16,13 +17,6 @@ interface SessionsOptions extends Asking {
   readonly watch?: true;
   readonly kill?: true;
 }
-
-/** A session as the control socket tells of it; times in seconds. */
-type ToldSession = Omit<Session, "createdAt" | "lastSeen" | "expiresAt"> & {
-  readonly age: number;
-  readonly idle: number;
-  readonly expiresIn: number | null;
-};
 
 const WATCH_EVERY = 1000;
 
