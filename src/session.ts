@@ -66,24 +66,43 @@ const HAIRPINNED = 4;
 const VISITOR = 8;
 const PERMANENT = 16;
 
+/** @internal Where the fields of a session's row are, as native/addon/engine.cpp writes it; ports follow addresses. */
+export const FIELD = {
+  slot: 0,
+  protocol: 1,
+  inside: 2,
+  public: 4,
+  remote: 6,
+  phase: 8,
+  flags: 9,
+  lastSeen: 11,
+  expiresAt: 12,
+  createdAt: 13,
+  packetsOut: 14,
+  packetsIn: 15,
+  bytesOut: 16,
+  bytesIn: 17,
+} as const;
+
 /** @internal The session in the row that begins at a number. */
-export function sessionAt(row: Float64Array, at: number): Session {
+export function sessionAt(row: Float64Array, at = 0): Session {
   const field = (index: number) => row[at + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
+  const flags = field(FIELD.flags);
   return {
-    protocol: protocolName(field(1)),
-    inside: endpoint(2),
-    public: endpoint(4),
-    remote: endpoint(6),
-    state: TCP_PHASES[field(8)] ?? null,
-    direction: (field(9) & VISITOR) === 0 ? "outbound" : "inbound",
-    hairpin: (field(9) & HAIRPINNED) !== 0,
-    permanent: (field(9) & PERMANENT) !== 0,
-    createdAt: field(13),
-    lastSeen: field(11),
-    expiresAt: field(12),
-    packets: { outbound: field(14), inbound: field(15) },
-    bytes: { outbound: field(16), inbound: field(17) },
+    protocol: protocolName(field(FIELD.protocol)),
+    inside: endpoint(FIELD.inside),
+    public: endpoint(FIELD.public),
+    remote: endpoint(FIELD.remote),
+    state: TCP_PHASES[field(FIELD.phase)] ?? null,
+    direction: (flags & VISITOR) === 0 ? "outbound" : "inbound",
+    hairpin: (flags & HAIRPINNED) !== 0,
+    permanent: (flags & PERMANENT) !== 0,
+    createdAt: field(FIELD.createdAt),
+    lastSeen: field(FIELD.lastSeen),
+    expiresAt: field(FIELD.expiresAt),
+    packets: { outbound: field(FIELD.packetsOut), inbound: field(FIELD.packetsIn) },
+    bytes: { outbound: field(FIELD.bytesOut), inbound: field(FIELD.bytesIn) },
   };
 }
 

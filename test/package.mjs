@@ -49,6 +49,13 @@ try {
     "use.mts",
   );
   assert.match(run("npx", "napt", "demo", "--fast"), /all gone/);
+  const files = run(
+    "node",
+    "-p",
+    '[...require("./node_modules/napt/dist/dashboard/files.js").pageFiles().keys()].join()',
+  ).trim();
+  for (const file of ["/", "/main.js", "/style.css", "/uplot.js"])
+    assert.ok(files.split(",").includes(file), file);
   console.log("the package installs and works: require, import, types, command");
 } finally {
   rmSync(project, { recursive: true, force: true });

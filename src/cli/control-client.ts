@@ -43,7 +43,11 @@ export async function* ask(control: string, path: string, call: Call = {}): Asyn
   try {
     for await (const line of linesOf(response)) {
       const answer = JSON.parse(line) as { error?: string };
-      if (status !== 200) throw new NatError("NAT_ERR_ARGUMENT", answer.error ?? `status ${status}`);
+      if (status !== 200) {
+        // 503: it can't now, but may later.
+        const code = status === 503 ? "NAT_ERR_GATEWAY" : "NAT_ERR_ARGUMENT";
+        throw new NatError(code, answer.error ?? `status ${status}`);
+      }
       yield answer;
     }
   } catch (error) {

@@ -3,11 +3,12 @@ import type { Command } from "commander";
 import { collectDefaultMetrics } from "prom-client";
 import type { ConfigSource } from "../config/document.js";
 import { loadConfigFile } from "../config/load.js";
-import type { Restored } from "../conntrack.js";
+import { GatewayApi } from "../gateway/api.js";
 import { type GatewayConfig, parseGatewayConfig } from "../gateway/config.js";
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
 import { HttpServer } from "../gateway/http.js";
+import { tellNotices } from "../gateway/notices.js";
 import { metricsOf } from "../metrics/metrics.js";
 import { become } from "./privileges.js";
 import { StatusLine } from "./status-line.js";
@@ -60,7 +61,6 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
   const gateway = new Gateway(...read(config));
   const metrics = metricsOf(gateway);
   collectDefaultMetrics({ register: metrics });
-  const http = new HttpServer(gateway, metrics);
   const putInForce = async () => {
     const [value, source] = read(config);
     const next = parseGatewayConfig(value, source);
@@ -81,6 +81,8 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
     last = reloading.catch(() => {});
     return reloading;
   };
+  const api = new GatewayApi(gateway, { reload, metrics });
+  const http = new HttpServer(gateway, api, metrics);
   const hangup = () => {
     reload().catch((error: Error) => tell(`${error.message}; the config before stays in force`));
   };
@@ -91,21 +93,15 @@ async function runGateway({ config }: GatewayOptions): Promise<void> {
   });
   let control: ControlServer | undefined;
   try {
-    gateway.on("conflict", (address: string) =>
-      tell(`another station says that it has our address ${address}`),
-    );
-    gateway.on("warning", tell);
-    gateway.on("restored", ({ restored, expired, refused }: Restored) =>
-      tell(`${restored} sessions restored, ${expired} expired meanwhile, ${refused} refused`),
-    );
-    gateway.on("address", (address: string) => tell(`the host's address is ${address} now`));
-    control = await ControlServer.open(gateway, gateway.config.control, { reload, metrics });
+    tellNotices(gateway, tell);
+    control = await ControlServer.open(api, gateway.config.control);
     await http.listen(gateway.config.http);
     await gateway.start();
     process.on("SIGHUP", hangup);
-    const { inside, outside, user, control: socket } = gateway.config;
+    const { inside, outside, user, control: socket, http: page } = gateway.config;
     if (user !== null) become(user, inside.kind === "qemu" ? [socket, inside.name] : [socket]);
     process.stdout.write(`ready: ${inside.name} (inside) to ${outside.name} (outside)\n`);
+    if (page !== null) process.stdout.write(`dashboard: http://${page.address}:${page.port}/\n`);
     const status = new StatusLine(gateway);
     await ended;
     status.end();

@@ -136,7 +136,7 @@ async function* listed(query: Query, options: SessionsOptions): AsyncIterable<st
   }
   const { key, descending } = SESSION_ORDERS[sort];
   const first = new First<ToldSession>(limit, descending !== reverse);
-  for await (const session of sessions) first.offer(key(session), () => session);
+  for await (const session of sessions) first.add(key(session), session);
   for (const session of first.all()) yield lineOf(session);
 }
 

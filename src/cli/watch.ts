@@ -2,10 +2,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import { NatError } from "../errors.js";
-import type { GatewayStatus } from "../gateway/status.js";
 import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../gateway/top.js";
 import { Screen } from "../watch/screen.js";
-import { type Key, newWatch, press, type Reading, type WatchState, withReading } from "../watch/state.js";
+import {
+  flowOf,
+  type Key,
+  newWatch,
+  press,
+  type Reading,
+  type WatchState,
+  withReading,
+} from "../watch/state.js";
 import { draw } from "../watch/view.js";
 import { askOnce, controlOption } from "./control-client.js";
 import { paintFor } from "./style.js";
@@ -55,7 +62,7 @@ async function runWatch(filter: string[], { control, sort, once }: WatchOptions)
   let state = newWatch(filter, sort);
   const look = async () => {
     state = { ...state, top: await askTop(control, state) };
-    state = withReading(state, await askReading(control, state));
+    state = withReading(state, await askReading(control));
   };
   if (once) {
     await look();
@@ -99,7 +106,7 @@ class Live {
       show();
       // A large table is looked at more rarely than figures are read.
       const reading = this.#repeat(async () =>
-        this.#put(withReading(this.#state, await askReading(this.#control, this.#state, signal))),
+        this.#put(withReading(this.#state, await askReading(this.#control, signal))),
       );
       const top = this.#repeat(() => this.#look());
       await Promise.all([reading, top]);
@@ -138,9 +145,8 @@ class Live {
     if (filter === asked.filter && sort === asked.sort) this.#put({ ...this.#state, top });
   }
 
-  async #kill({ protocol, inside, remote }: TopSession): Promise<void> {
-    const terms = [protocol, `${inside.address}:${inside.port}`, `${remote.address}:${remote.port}`];
-    const query = terms.map((term) => ["q", term] as const);
+  async #kill(session: TopSession): Promise<void> {
+    const query = [["flow", flowOf(session)] as const];
     const call = { method: "DELETE", query, signal: this.#end.signal } as const;
     const { ended } = await askOnce<{ ended: number }>(this.#control, "/sessions", call);
     this.#put({ ...this.#state, note: ended === 0 ? "it had ended already" : "killed" });
@@ -169,16 +175,7 @@ function askTop(control: string, { filter, sort }: WatchState, signal?: AbortSig
   return askOnce<Top>(control, "/top", { query, ...(signal && { signal }) });
 }
 
-async function askReading(control: string, { top }: WatchState, signal?: AbortSignal): Promise<Reading> {
-  const status = await askOnce<GatewayStatus>(control, "/status", signal && { signal });
-  return {
-    at: performance.now(),
-    wall: Date.now(),
-    status,
-    sessionsLimit: 0,
-    kinds: top?.kinds ?? [],
-    ports: top?.ports ?? [],
-    addresses: top?.addresses ?? 0,
-    notices: [],
-  };
+/** How it fares. */
+function askReading(control: string, signal?: AbortSignal): Promise<Reading> {
+  return askOnce<Reading>(control, "/reading", signal && { signal });
 }

@@ -42,11 +42,15 @@ export class First<Thing> {
     this.#sign = descending ? -1 : 1;
   }
 
-  /** Takes something that may be among them; `thing` is called only when it is, as things stand. */
-  offer(number: number, thing: () => Thing): void {
-    const key = this.#sign * number;
-    if (this.#worst !== null && key >= this.#worst) return;
-    this.#kept.push({ key, thing: thing() });
+  /** Whether something with this number may be among them, as things stand. */
+  takes(number: number): boolean {
+    return this.#worst === null || this.#sign * number < this.#worst;
+  }
+
+  /** Takes something that may be among them. */
+  add(number: number, thing: Thing): void {
+    if (!this.takes(number)) return;
+    this.#kept.push({ key: this.#sign * number, thing });
     if (this.#kept.length >= 2 * this.#limit) this.#cut();
   }
 

@@ -2,6 +2,7 @@
 import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { BusyError } from "../dashboard/session-pages.js";
 import { NatError } from "../errors.js";
 import { NAT_EVENTS, type NatEvent, type NatEventType, type SessionEvent } from "../events/event.js";
 import type { EventStream } from "../events/event-stream.js";
@@ -44,7 +45,8 @@ export class EventStreams {
    * slow is told how many he has missed.
    * @param types those to tell of; none: all
    * @param terms what an event's session has to fit; with any, events of no session are left out
-   * @throws NatError NAT_ERR_ARGUMENT for a type or a term that is none, NAT_ERR_GATEWAY when there are too many streams
+   * @throws NatError NAT_ERR_ARGUMENT for a type or a term that is none
+   * @throws BusyError when there are too many streams
    */
   async send(types: readonly string[], terms: readonly string[], response: ServerResponse): Promise<void> {
     const unknown = types.find((type) => !(NAT_EVENTS as readonly string[]).includes(type));
@@ -53,7 +55,7 @@ export class EventStreams {
     }
     const fits = eventSessionFilter(terms);
     if (this.#open >= MOST_STREAMS) {
-      throw new NatError("NAT_ERR_GATEWAY", `${MOST_STREAMS} others read events already; end one`);
+      throw new BusyError(`${MOST_STREAMS} others read events already; end one`);
     }
     const events = this.#source.events({
       capacity: CAPACITY,

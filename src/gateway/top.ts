@@ -3,11 +3,9 @@
 // for it, and not so often that it would take more than a tenth of this thread.
 import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import { formatIpv4 } from "../config/cidr.js";
-import { NatError } from "../errors.js";
-import { countSessions, type PortUse, portUse, type SessionCount } from "../metrics/census.js";
-import { engineOf, type Nat } from "../nat.js";
-import { LAYOUT } from "../native.js";
-import { sessionsOf } from "../session.js";
+import { BusyError } from "../dashboard/session-pages.js";
+import type { Nat } from "../nat.js";
+import { FIELD, sessionAt } from "../session.js";
 import { sessionFilter } from "./session-filter.js";
 import { First } from "./session-order.js";
 import { type ToldSession, toldSession } from "./told-session.js";
@@ -35,11 +33,6 @@ export interface Top {
   readonly seconds: number;
   /** How many sessions fit. */
   readonly fitting: number;
-  /** All sessions, by protocol and state. */
-  readonly kinds: readonly SessionCount[];
-  /** How many public addresses there are; `ports` has those with the most ports in use. */
-  readonly addresses: number;
-  readonly ports: readonly PortUse[];
   /** The first in the order that was asked for. */
   readonly sessions: readonly TopSession[];
   /** Inside hosts and remotes with the highest rates; of equal ones those with the most sessions. */
@@ -59,13 +52,8 @@ export interface TopQuery {
   readonly limit: number;
 }
 
-const FIELDS = LAYOUT.sessionFields;
-// Fields of a row (native/addon/engine.cpp).
-const [SLOT, INSIDE, REMOTE, LAST_SEEN, EXPIRES, CREATED] = [0, 2, 6, 11, 12, 13] as const;
-const [PACKETS_OUT, PACKETS_IN, BYTES_OUT, BYTES_IN] = [14, 15, 16, 17] as const;
-/** Rows at a time, and how many of these parts before others get their turn: some milliseconds. */
-const ROWS = 512;
-const PARTS = 4;
+/** Sessions looked at before others get their turn. */
+const AT_A_TIME = 1024;
 
 /** What is kept of each slot from one look to the next. */
 const KEPT = 4;
@@ -97,13 +85,13 @@ interface Sum extends Passed {
 }
 
 /** What comes first has the largest of these numbers; the same orders as {@link SESSION_ORDERS}. */
-const WEIGHTS: Readonly<Record<TopOrder, (rows: Float64Array, row: number, passed: Passed) => number>> = {
-  rate: (_rows, _row, { outbound, inbound }) => outbound + inbound,
-  bytes: (rows, row) => rows[row + BYTES_OUT]! + rows[row + BYTES_IN]!,
-  packets: (rows, row) => rows[row + PACKETS_OUT]! + rows[row + PACKETS_IN]!,
-  age: (rows, row) => -rows[row + CREATED]!,
-  idle: (rows, row) => -rows[row + LAST_SEEN]!,
-  expires: (rows, row) => -rows[row + EXPIRES]!,
+const WEIGHTS: Readonly<Record<TopOrder, (row: Float64Array, passed: Passed) => number>> = {
+  rate: (_row, { outbound, inbound }) => outbound + inbound,
+  bytes: (row) => row[FIELD.bytesOut]! + row[FIELD.bytesIn]!,
+  packets: (row) => row[FIELD.packetsOut]! + row[FIELD.packetsIn]!,
+  age: (row) => -row[FIELD.createdAt]!,
+  idle: (row) => -row[FIELD.lastSeen]!,
+  expires: (row) => -row[FIELD.expiresAt]!,
 };
 
 /** Tells who uses a NAT most. */
@@ -127,7 +115,8 @@ export class TopReader {
 
   /**
    * What there is now; several who ask the same at about the same time get the same.
-   * @throws NatError NAT_ERR_ARGUMENT for terms that say nothing; NAT_ERR_GATEWAY when too many ask different things
+   * @throws NatError NAT_ERR_ARGUMENT for terms that say nothing
+   * @throws BusyError when too many ask different things
    */
   read(query: TopQuery): Promise<Top> {
     const key = JSON.stringify(query);
@@ -137,7 +126,7 @@ export class TopReader {
     if (known !== undefined) return known.top;
     const fits = query.filter.length === 0 ? null : sessionFilter(query.filter);
     if (this.#waiting >= MOST_WAITING) {
-      throw new NatError("NAT_ERR_GATEWAY", `${this.#waiting} others wait for an answer; ask again later`);
+      throw new BusyError(`${this.#waiting} others wait for an answer; ask again later`);
     }
     this.#waiting++;
     const top = this.#last.then(async () => {
@@ -184,54 +173,37 @@ export class TopReader {
     const first = new First<TopSession>(limit, true);
     const hosts = new Map<number, Sum>();
     const remotes = new Map<number, Sum>();
-    const rows = new Float64Array(FIELDS * ROWS);
     const passed = { outbound: 0, inbound: 0, packets: 0 };
     const weigh = WEIGHTS[sort];
+    let looked = 0;
     let fitting = 0;
-    let row = 0;
-    // Made once: the loop below runs for each session.
-    const session = () => sessionsOf(rows.subarray(row, row + FIELDS))[0]!;
-    const told = () => ({ ...toldSession(session(), now), rate: rateOf(passed) });
-    for (let next = 0, part = 1; ; part++) {
-      const [filled, more] = engineOf(this.#nat).read(next, rows);
-      for (row = 0; row < filled * FIELDS; row += FIELDS) {
-        this.#passed(rows, row, before, passed);
-        if (fits !== null && !fits(session(), now)) continue;
-        fitting++;
-        add(hosts, rows[row + INSIDE]!, passed);
-        add(remotes, rows[row + REMOTE]!, passed);
-        first.offer(weigh(rows, row, passed), told);
+    for (const row of this.#nat.conntrack.rows()) {
+      if (++looked % AT_A_TIME === 0) await pause();
+      this.#passed(row, before, passed);
+      if (fits !== null && !fits(sessionAt(row), now)) continue;
+      fitting++;
+      add(hosts, row[FIELD.inside]!, passed);
+      add(remotes, row[FIELD.remote]!, passed);
+      const weight = weigh(row, passed);
+      if (first.takes(weight)) {
+        first.add(weight, { ...toldSession(sessionAt(row), now), rate: rateOf(passed) });
       }
-      if (more === 0) break;
-      next = more;
-      if (part % PARTS === 0) await pause();
     }
     const best = async (sums: ReadonlyMap<number, Sum>): Promise<TopAddress[]> => {
       const chosen = new First<TopAddress>(limit, true);
-      let looked = 0;
+      let seen = 0;
       for (const [address, sum] of sums) {
+        if (++seen % AT_A_TIME === 0) await pause();
         // Where nothing went through, sessions decide; they never outweigh a byte.
         const weight = sum.outbound + sum.inbound + sum.sessions / 2 ** 32;
-        chosen.offer(weight, () => ({
-          address: formatIpv4(address >>> 0),
-          sessions: sum.sessions,
-          rate: rateOf(sum),
-        }));
-        if (++looked % (ROWS * PARTS) === 0) await pause();
+        if (!chosen.takes(weight)) continue;
+        chosen.add(weight, { address: formatIpv4(address >>> 0), sessions: sum.sessions, rate: rateOf(sum) });
       }
       return chosen.all();
     };
-    const all = await portUse(this.#nat);
-    const ports = new First<PortUse>(limit, true);
-    for (const use of all) {
-      ports.offer(Math.max(...Object.values(use.used), use.blocksUsed) / Math.max(1, use.ports), () => use);
-    }
     const top: Top = {
       seconds,
       fitting,
-      kinds: await countSessions(this.#nat),
-      addresses: all.length,
-      ports: ports.all(),
       sessions: first.all(),
       hosts: await best(hosts),
       remotes: await best(remotes),
@@ -244,14 +216,14 @@ export class TopReader {
   }
 
   /** What went through a session since the look before, and keeps what there is now. */
-  #passed(rows: Float64Array, row: number, before: number | null, passed: Passed): void {
-    const slot = rows[row + SLOT]! * KEPT;
+  #passed(row: Float64Array, before: number | null, passed: Passed): void {
+    const slot = row[FIELD.slot]! * KEPT;
     if (slot >= this.#kept.length) this.#grow(slot + KEPT);
     const kept = this.#kept;
-    const created = rows[row + CREATED]!;
-    const outbound = rows[row + BYTES_OUT]!;
-    const inbound = rows[row + BYTES_IN]!;
-    const packets = rows[row + PACKETS_OUT]! + rows[row + PACKETS_IN]!;
+    const created = row[FIELD.createdAt]!;
+    const outbound = row[FIELD.bytesOut]!;
+    const inbound = row[FIELD.bytesIn]!;
+    const packets = row[FIELD.packetsOut]! + row[FIELD.packetsIn]!;
     const isSame = kept[slot + KEPT_CREATED] === created && kept[slot + KEPT_OUT]! <= outbound;
     passed.outbound = passed.inbound = passed.packets = 0;
     if (before !== null && isSame) {

@@ -1,25 +1,14 @@
 // What `napt watch` shows, and what keys and readings make of it. Pure: no terminal, no clock, no gateway.
-import type { GatewayStatus } from "../gateway/status.js";
+import type { Reading as GatewayReading } from "../dashboard/reading.js";
 import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../gateway/top.js";
-import type { PortUse, SessionCount } from "../metrics/census.js";
+import type { PortUse } from "../metrics/census.js";
 import type { DropReason } from "../verdict.js";
 
-/** A gateway at one moment. */
-export interface Reading {
-  /** ms of a clock that only goes forward, for rates. */
-  readonly at: number;
-  /** ms since 1970, for people. */
-  readonly wall: number;
-  readonly status: GatewayStatus;
-  /** The most sessions that there may be; 0: no limit. */
-  readonly sessionsLimit: number;
-  readonly kinds: readonly SessionCount[];
-  /** The fullest public addresses, and how many there are in all. */
-  readonly ports: readonly PortUse[];
-  readonly addresses: number;
-  /** What somebody should look at, the latest first; `at` in ms since 1970. */
-  readonly notices: readonly { readonly at: number; readonly text: string }[];
-}
+/** A gateway at one moment, as far as it is shown. */
+export type Reading = Pick<
+  GatewayReading,
+  "at" | "wall" | "status" | "sessionsLimit" | "sessions" | "addresses" | "notices"
+> & { readonly ports: readonly PortUse[] };
 
 /** What goes through a second, between the last two readings. */
 export interface Rates {

@@ -104,11 +104,11 @@ export function sparkline(values: readonly number[]): string {
   return values.map((value) => SPARKS[Math.round((value / most) * (SPARKS.length - 1))]).join("");
 }
 
-function sessionsLine({ rates }: WatchState, { status, sessionsLimit, kinds }: Reading): Line {
+function sessionsLine({ rates }: WatchState, { status, sessionsLimit, sessions }: Reading): Line {
   const limit = sessionsLimit === 0 ? "" : ` of ${short(sessionsLimit)}`;
   const change =
     rates === null ? "" : `, +${short(rates.sessions.created)} -${short(rates.sessions.ended)} /s`;
-  const named = [...kinds]
+  const named = [...sessions]
     .sort((a, b) => b.count - a.count)
     .map(
       ({ protocol, state, count: number }) =>

@@ -96,7 +96,7 @@ describe("a filter", () => {
 describe("the first of many", () => {
   const of = (limit: number, descending: boolean, numbers: number[]) => {
     const first = new First<number>(limit, descending);
-    for (const number of numbers) first.offer(number, () => number);
+    for (const number of numbers) first.add(number, number);
     return first.all();
   };
   const many = Array.from({ length: 1000 }, (_, i) => (i * 379) % 1000);
@@ -112,10 +112,14 @@ describe("the first of many", () => {
     deepEqual(of(2, false, [Infinity, 5, Infinity]), [5, Infinity]);
   });
 
-  test("are made only where they may be among them", () => {
+  test("tell beforehand what can't be among them", () => {
     const first = new First<number>(2, true);
-    let made = 0;
-    for (let number = 1000; number > 0; number--) first.offer(number, () => made++);
-    equal(made, 4);
+    let taken = 0;
+    for (let number = 1000; number > 0; number--) {
+      if (!first.takes(number)) continue;
+      first.add(number, number);
+      taken++;
+    }
+    equal(taken, 4);
   });
 });

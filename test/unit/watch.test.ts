@@ -61,7 +61,7 @@ function reading(at: number, other: Partial<Reading> = {}): Reading {
     wall: Date.UTC(2026, 0, 1) + at,
     status: later(0, 0),
     sessionsLimit: 1_048_576,
-    kinds: [
+    sessions: [
       { protocol: "udp", state: null, count: 34 },
       { protocol: "tcp", state: "established", count: 1200 },
     ],
@@ -94,9 +94,6 @@ const host: TopAddress = {
 const top: Top = {
   seconds: 1,
   fitting: 3,
-  kinds: [],
-  addresses: 1,
-  ports: [],
   sessions: flows,
   hosts: [host],
   remotes: [{ ...host, address: "198.51.100.7" }],
