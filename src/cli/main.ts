@@ -12,7 +12,7 @@ import { registerGateway } from "./gateway.js";
 import { registerLab } from "./lab.js";
 import { registerSessions } from "./sessions.js";
 import { registerTranslate } from "./translate.js";
-import { registerWatch } from "./watch.js";
+import { registerWatch } from "./watch/watch.js";
 import { registerWho } from "./who.js";
 
 /** Exit statuses: done, trouble with input or output, wrong usage or config. */

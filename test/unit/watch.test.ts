@@ -5,9 +5,6 @@ import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { count, duration, measure, short } from "../../src/cli/figures.js";
 import { type Paint, plain } from "../../src/cli/style.js";
-import { toldSession } from "../../src/gateway/told-session.js";
-import type { Top, TopAddress, TopSession } from "../../src/gateway/top.js";
-import { Gateway, type GatewayStatus, type NatStats } from "../../src/index.js";
 import {
   flowOf,
   newWatch,
@@ -15,8 +12,11 @@ import {
   type Reading,
   type WatchState,
   withReading,
-} from "../../src/watch/state.js";
-import { draw, sparkline } from "../../src/watch/view.js";
+} from "../../src/cli/watch/state.js";
+import { draw, sparkline } from "../../src/cli/watch/view.js";
+import { toldSession } from "../../src/gateway/told-session.js";
+import type { Top, TopAddress, TopSession } from "../../src/gateway/top.js";
+import { Gateway, type GatewayStatus, type NatStats } from "../../src/index.js";
 import { base } from "../support/config.js";
 import { NOW, session } from "../support/sessions.js";
 

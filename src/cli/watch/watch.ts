@@ -1,21 +1,13 @@
 // `napt watch`: a gateway on a screen, live.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
-import { NatError } from "../errors.js";
-import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../gateway/top.js";
-import { Screen } from "../watch/screen.js";
-import {
-  flowOf,
-  type Key,
-  newWatch,
-  press,
-  type Reading,
-  type WatchState,
-  withReading,
-} from "../watch/state.js";
-import { draw } from "../watch/view.js";
-import { askOnce, controlOption } from "./control-client.js";
-import { paintFor } from "./style.js";
+import { NatError } from "../../errors.js";
+import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../gateway/top.js";
+import { askOnce, controlOption } from "../control-client.js";
+import { paintFor } from "../style.js";
+import { Screen } from "./screen.js";
+import { flowOf, type Key, newWatch, press, type Reading, type WatchState, withReading } from "./state.js";
+import { draw } from "./view.js";
 
 interface WatchOptions {
   readonly control: string;

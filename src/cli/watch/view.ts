@@ -1,9 +1,10 @@
 // Draws `napt watch`: from its state to the lines of a screen. No terminal is needed for that.
-import { count, duration, measure, short } from "../cli/figures.js";
-import type { Paint } from "../cli/style.js";
-import type { Top, TopAddress, TopOrder, TopSession } from "../gateway/top.js";
-import { PORT_PROTOCOLS, type PortUse } from "../metrics/census.js";
-import type { SessionEndpoint } from "../session.js";
+
+import type { Top, TopAddress, TopOrder, TopSession } from "../../gateway/top.js";
+import { PORT_PROTOCOLS, type PortUse } from "../../metrics/census.js";
+import type { SessionEndpoint } from "../../session.js";
+import { count, duration, measure, short } from "../figures.js";
+import type { Paint } from "../style.js";
 import { flowOf, type Reading, selectedSession, type WatchState } from "./state.js";
 
 export interface Size {

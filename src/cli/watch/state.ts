@@ -1,8 +1,8 @@
 // What `napt watch` shows, and what keys and readings make of it. Pure: no terminal, no clock, no gateway.
-import type { Reading as GatewayReading } from "../dashboard/reading.js";
-import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../gateway/top.js";
-import type { PortUse } from "../metrics/census.js";
-import type { DropReason } from "../verdict.js";
+import type { Reading as GatewayReading } from "../../dashboard/reading.js";
+import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../gateway/top.js";
+import type { PortUse } from "../../metrics/census.js";
+import type { DropReason } from "../../verdict.js";
 
 /** A gateway at one moment, as far as it is shown. */
 export type Reading = Pick<
