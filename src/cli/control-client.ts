@@ -65,6 +65,7 @@ async function* linesOf(response: IncomingMessage): AsyncIterable<string> {
     rest = lines.pop()!;
     yield* lines;
   }
+  if (rest !== "") yield rest;
 }
 
 /** Asks what has one answer. */
