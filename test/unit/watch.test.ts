@@ -267,6 +267,9 @@ describe("keys", () => {
     deepEqual([applied.filter, action], [["tcp", "!:80"], { kind: "ask" }]);
     match(screen(applied).at(-1)!, /filter: tcp !:80 \(3 fit\)/);
     deepEqual(after(typing, key("escape")).filter, []);
+    const [refused, nothing] = press(typing, key("return"));
+    deepEqual([refused.filter, nothing], [[], null]);
+    match(screen(refused).at(-1)!, /^"!:80x" says nothing|^":80x" says nothing/);
     deepEqual(after(applied, key("slash", "/")).mode, { kind: "filter", text: "tcp !:80" });
     // q is a letter there, and control characters are not.
     deepEqual(after(typing, key("q"), key("", "\x1b[5~")).mode, { kind: "filter", text: "tcp  !:80xq" });

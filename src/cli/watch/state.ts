@@ -1,5 +1,6 @@
 // What `napt watch` shows, and what keys and readings make of it. Pure: no terminal, no clock, no gateway.
 import type { Reading as GatewayReading } from "../../dashboard/reading.js";
+import { sessionFilter } from "../../gateway/session-filter.js";
 import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../gateway/top.js";
 import type { PortUse } from "../../metrics/census.js";
 import type { DropReason } from "../../verdict.js";
@@ -153,7 +154,10 @@ function typed(view: WatchState, text: string, key: Key): [WatchState, Action | 
   switch (key.name) {
     case "return":
     case "enter":
-      return [{ ...view, filter: text.split(/\s+/).filter((term) => term !== "") }, { kind: "ask" }];
+      return applied(
+        view,
+        text.split(/\s+/).filter((term) => term !== ""),
+      );
     case "escape":
       return [view, null];
     case "backspace":
@@ -162,6 +166,16 @@ function typed(view: WatchState, text: string, key: Key): [WatchState, Action | 
       if (key.ctrl && key.name === "u") return typing("");
       return /^[\x20-\x7e]+$/.test(key.text) ? typing(text + key.text) : typing(text);
   }
+}
+
+/** A filter that says nothing leaves the one before. */
+function applied(view: WatchState, filter: readonly string[]): [WatchState, Action | null] {
+  try {
+    sessionFilter(filter);
+  } catch (error) {
+    return [{ ...view, note: (error as Error).message }, null];
+  }
+  return [{ ...view, filter }, { kind: "ask" }];
 }
 
 function pressed(view: WatchState, key: Key): [WatchState, Action | null] {

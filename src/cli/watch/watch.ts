@@ -148,11 +148,9 @@ class Live {
   async #try(what: () => Promise<void>): Promise<void> {
     try {
       await what();
-    } catch (error) {
-      // A filter that says nothing is mended by another one; a gateway that is gone may come back.
-      if (error instanceof NatError && error.code === "NAT_ERR_ARGUMENT") {
-        this.#put({ ...this.#state, filter: [], note: error.message });
-      } else this.#put({ ...this.#state, trouble: "no answer; trying again" });
+    } catch {
+      // It may come back.
+      this.#put({ ...this.#state, trouble: "no answer" });
     }
   }
 }
