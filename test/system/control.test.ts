@@ -85,6 +85,24 @@ test("sessions are sorted, limited, counted and printed as CSV", { skip }, async
   }
 });
 
+test("sessions are told of as they come and go", { skip }, async () => {
+  await using lab = await Lab.create();
+  await lab.gateway();
+  let following = 2;
+  const follow = (...args: string[]) =>
+    lab.ask("sessions", "--follow", "icmp", ...args).finally(() => {
+      following--;
+    });
+  const told = Promise.all([follow("--limit", "2"), follow("--limit", "1", "--json", "packets<1000")]);
+  while (following > 0) await lab.exec("in", "ping", "-c", "1", OUTSIDE_HOST);
+  const [lines, json] = await told;
+  const [opened, established] = lines.split("\n");
+  match(opened!, /^[0-9:.]{12} +\[NEW\] icmp +1 +src=192\.168\.226\.135 .*\[UNREPLIED\].* opened$/);
+  match(established!, /^[0-9:.]{12} +\[UPDATE\] icmp .* established$/);
+  const event = JSON.parse(json);
+  deepEqual([event.type, event.session.remote.address], ["session-opened", OUTSIDE_HOST]);
+});
+
 test("forwards come and go while it runs, and outlive a reload", { skip }, async () => {
   await using lab = await Lab.create();
   await lab.gateway();
