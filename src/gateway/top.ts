@@ -226,7 +226,7 @@ export class TopReader {
     const packets = row[FIELD.packetsOut]! + row[FIELD.packetsIn]!;
     const isSame = kept[slot + KEPT_CREATED] === created && kept[slot + KEPT_OUT]! <= outbound;
     passed.outbound = passed.inbound = passed.packets = 0;
-    if (before !== null && isSame) {
+    if (isSame) {
       passed.outbound = outbound - kept[slot + KEPT_OUT]!;
       passed.inbound = Math.max(0, inbound - kept[slot + KEPT_IN]!);
       passed.packets = Math.max(0, packets - kept[slot + KEPT_PACKETS]!);

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { EventStream } from "../../src/events/event-stream.js";
 import { EventStreams } from "../../src/gateway/told-events.js";
 import { Nat } from "../../src/index.js";
 import { base } from "../support/config.js";
@@ -19,13 +20,21 @@ const HOST = "192.168.226.135";
 
 describe("the stream of events", () => {
   let nat: Nat;
+  let opened: EventStream[];
   let server: Server;
   let directory: string;
   let path: string;
 
   beforeEach(async () => {
     nat = new Nat({ ...base, portAssignment: { blockSize: 4096 } });
-    const streams = new EventStreams(nat.conntrack);
+    opened = [];
+    const streams = new EventStreams({
+      events(options) {
+        const stream = nat.conntrack.events(options);
+        opened.push(stream);
+        return stream;
+      },
+    });
     directory = mkdtempSync(join(tmpdir(), "napt-"));
     path = join(directory, "socket");
     server = createServer((request, response) => {
@@ -153,7 +162,12 @@ describe("the stream of events", () => {
     const readers = await Promise.all(Array.from({ length: 16 }, () => open()));
     const refused = await open();
     match((await refused.toArray()).join(""), /^16 others read events already; end one$/);
-    readers[0]!.destroy();
+    for (const reader of readers.splice(0, 1)) reader.destroy();
+    let isOver = false;
+    void opened[0]!.next().then(({ done }) => {
+      isOver = done === true;
+    });
+    await until("nothing is kept for it", () => isOver);
     await until("another has its place", async () => {
       const next = await open();
       next.destroy();
