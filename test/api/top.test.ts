@@ -17,7 +17,7 @@ class World {
   readonly top: TopReader;
 
   constructor() {
-    this.nat = new Nat(base, { clock: () => this.now });
+    this.nat = new Nat({ ...base, portAssignment: { holdDown: 0 } }, { clock: () => this.now });
     this.top = new TopReader(this.nat, () => this.now);
   }
 
