@@ -9,7 +9,6 @@ import {
   type SessionEndpoint,
   type SessionProtocol,
   sessionAt,
-  sessionsOf,
 } from "./session.js";
 import { unwrapSnapshot, wrapSnapshot } from "./snapshot.js";
 
@@ -84,11 +83,16 @@ export class Conntrack extends NatEvents implements Iterable<Session> {
 
   /** All live sessions, in no particular order. Sessions that come or go meanwhile may be missed, none twice. */
   *[Symbol.iterator](): IterableIterator<Session> {
+    for (const row of this.rows()) yield sessionAt(row);
+  }
+
+  /** @internal The same as rows ({@link FIELD}), each to be read at once: the next one may take its memory. */
+  *rows(): IterableIterator<Float64Array> {
     const rows = new Float64Array(FIELDS * ROWS);
     let next = 0;
     do {
       const [filled, more] = this.#engine.read(next, rows);
-      yield* sessionsOf(rows.subarray(0, filled * FIELDS));
+      for (let at = 0; at < filled * FIELDS; at += FIELDS) yield rows.subarray(at, at + FIELDS);
       next = more;
     } while (next !== 0);
   }

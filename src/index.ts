@@ -40,8 +40,9 @@ export type {
   RemoteFilter,
 } from "./explicit-mappings.js";
 export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappings.js";
+export type { GatewayApiOptions } from "./gateway/api.js";
+export { GatewayApi } from "./gateway/api.js";
 export type { GatewayConfig, GatewayNetworks, ResolvedGatewayConfig } from "./gateway/config.js";
-export type { ControlOptions } from "./gateway/control.js";
 export { ControlServer } from "./gateway/control.js";
 export type { Forward } from "./gateway/gateway.js";
 export { Gateway } from "./gateway/gateway.js";

@@ -159,6 +159,8 @@ export interface Engine {
   countSessions(from: number, counts: Float64Array): number;
   /** Rows of public address, ports, blocks, blocks in use, ports in use of TCP, UDP, ICMP, UDP-Lite, DCCP and GRE. */
   readPorts(from: number, rows: Float64Array): [filled: number, next: number];
+  /** Ports in use of a public address by its number in the pool: of each protocol 64 numbers, one for 1024 ports. */
+  readPortRanges(address: number, ranges: Float64Array): boolean;
   /** Writes records of sessions from a slot on; `next` is 0 at the end. */
   save(from: number, now: number, room: Uint8Array): [bytes: number, next: number];
   /** Takes in records from the first on: those that are the first of their binding, or the others. */

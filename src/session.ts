@@ -42,6 +42,10 @@ export interface Session {
   readonly remote: SessionEndpoint;
   /** The TCP phase; null for other protocols. */
   readonly state: TcpPhase | null;
+  /** Who began it: outbound, the inside host (RFC 2663, section 2.3). */
+  readonly direction: "outbound" | "inbound";
+  /** Its remote is behind this NAT, too, and has a session of its own for it. */
+  readonly hairpin: boolean;
   /** A forward or a 1:1 mapping made its binding, which never expires. */
   readonly permanent: boolean;
   /** When it was made, to 134 ms, in ms of the caller's clock. */
@@ -57,28 +61,53 @@ export interface Session {
 
 /** Numbers in a row. */
 const FIELDS = LAYOUT.sessionFields;
+// Flags of native/nat/session.h.
+const HAIRPINNED = 4;
+const VISITOR = 8;
 const PERMANENT = 16;
+
+/** @internal Where the fields of a session's row are, as native/addon/engine.cpp writes it; ports follow addresses. */
+export const FIELD = {
+  slot: 0,
+  protocol: 1,
+  inside: 2,
+  public: 4,
+  remote: 6,
+  phase: 8,
+  flags: 9,
+  lastSeen: 11,
+  expiresAt: 12,
+  createdAt: 13,
+  packetsOut: 14,
+  packetsIn: 15,
+  bytesOut: 16,
+  bytesIn: 17,
+} as const;
 
 /** @internal The session in the row that begins at a number; of an event, as far as that tells it. */
 export function eventSessionAt(row: Float64Array, at: number): Omit<Session, "lastSeen" | "expiresAt"> {
   const field = (index: number) => row[at + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
+  const flags = field(FIELD.flags);
   return {
-    protocol: protocolName(field(1)),
-    inside: endpoint(2),
-    public: endpoint(4),
-    remote: endpoint(6),
-    state: TCP_PHASES[field(8)] ?? null,
-    permanent: (field(9) & PERMANENT) !== 0,
-    createdAt: field(13),
-    packets: { outbound: field(14), inbound: field(15) },
-    bytes: { outbound: field(16), inbound: field(17) },
+    protocol: protocolName(field(FIELD.protocol)),
+    inside: endpoint(FIELD.inside),
+    public: endpoint(FIELD.public),
+    remote: endpoint(FIELD.remote),
+    state: TCP_PHASES[field(FIELD.phase)] ?? null,
+    direction: (flags & VISITOR) === 0 ? "outbound" : "inbound",
+    hairpin: (flags & HAIRPINNED) !== 0,
+    permanent: (flags & PERMANENT) !== 0,
+    createdAt: field(FIELD.createdAt),
+    packets: { outbound: field(FIELD.packetsOut), inbound: field(FIELD.packetsIn) },
+    bytes: { outbound: field(FIELD.bytesOut), inbound: field(FIELD.bytesIn) },
   };
 }
 
 /** @internal The session in the row that begins at a number. */
-export function sessionAt(row: Float64Array, at: number): Session {
-  return Object.assign(eventSessionAt(row, at), { lastSeen: row[at + 11]!, expiresAt: row[at + 12]! });
+export function sessionAt(row: Float64Array, at = 0): Session {
+  const [lastSeen, expiresAt] = [row[at + FIELD.lastSeen]!, row[at + FIELD.expiresAt]!];
+  return Object.assign(eventSessionAt(row, at), { lastSeen, expiresAt });
 }
 
 /** @internal The sessions in rows that the engine has read. */

@@ -49,6 +49,13 @@ try {
     "use.mts",
   );
   assert.match(run("npx", "napt", "demo", "--fast"), /all gone/);
+  const files = run(
+    "node",
+    "-p",
+    '[...require("./node_modules/napt/dist/dashboard/files.js").pageFiles().keys()].join()',
+  ).trim();
+  for (const file of ["/", "/main.js", "/style.css", "/uplot.js"])
+    assert.ok(files.split(",").includes(file), file);
   const examples = join(project, "node_modules/napt/examples");
   const programs = readdirSync(examples).filter((file) => file.endsWith(".js"));
   assert.ok(programs.length >= 4, `examples: ${programs.join(", ")}`);

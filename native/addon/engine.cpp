@@ -66,6 +66,7 @@ Napi::Function Engine::define(Napi::Env env) {
                       InstanceMethod<&Engine::inTurn<&Engine::readStats>>("readStats"),
                       InstanceMethod<&Engine::inTurn<&Engine::countSessions>>("countSessions"),
                       InstanceMethod<&Engine::inTurn<&Engine::readPorts>>("readPorts"),
+                      InstanceMethod<&Engine::inTurn<&Engine::readPortRanges>>("readPortRanges"),
                       InstanceMethod<&Engine::inTurn<&Engine::save>>("save"),
                       InstanceMethod<&Engine::inTurn<&Engine::restore>>("restore"),
                       InstanceMethod<&Engine::inTurn<&Engine::reconfigure>>("reconfigure"),
@@ -379,8 +380,10 @@ Napi::Value Engine::read(const Napi::CallbackInfo& info) {
   auto rows = info[1].As<Napi::Float64Array>();
   const size_t room = rows.ElementLength() / kSessionFields;
   const uint32_t used = nat_->sessions().used();
+  // A table that was full once has many empty slots: packets don't wait for all of them.
+  const uint32_t end = std::min(used, slot + SessionCensus::kAtATime);
   size_t filled = 0;
-  for (; slot < used && filled < room; slot++) {
+  for (; slot < end && filled < room; slot++) {
     if (nat_->isLive(slot)) writeRow(slot, rows.Data() + kSessionFields * filled++);
   }
   Napi::Array result = Napi::Array::New(env, 2);
@@ -521,6 +524,23 @@ Napi::Value Engine::readPorts(const Napi::CallbackInfo& info) {
   result[0u] = static_cast<double>(filled);
   result[1u] = address < nat_->poolSize() ? address : 0;
   return result;
+}
+
+/// readPortRanges(address, ranges: Float64Array): found. Ports in use of a public address, the
+/// pool's first being 0: of each protocol by ranges of kPortRange.
+Napi::Value Engine::readPortRanges(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!isOpen(env)) return env.Undefined();
+  const uint32_t address = info[0].As<Napi::Number>().Uint32Value();
+  auto ranges = info[1].As<Napi::Float64Array>();
+  // The pool may be another than when its addresses were read.
+  if (address >= nat_->poolSize()) return Napi::Boolean::New(env, false);
+  uint32_t used[kPortRanges];
+  for (uint32_t space = 0; space < kPortSpaces; space++) {
+    nat_->portRanges(space, address, used);
+    std::copy(used, used + kPortRanges, ranges.Data() + size_t{space} * kPortRanges);
+  }
+  return Napi::Boolean::New(env, true);
 }
 
 /// save(from, nowMs, room: Uint8Array): [bytes written, where to go on; 0 at the end]

@@ -92,6 +92,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value readStats(const Napi::CallbackInfo& info);
   Napi::Value countSessions(const Napi::CallbackInfo& info);
   Napi::Value readPorts(const Napi::CallbackInfo& info);
+  Napi::Value readPortRanges(const Napi::CallbackInfo& info);
   Napi::Value save(const Napi::CallbackInfo& info);
   Napi::Value restore(const Napi::CallbackInfo& info);
   Napi::Value reconfigure(const Napi::CallbackInfo& info);

@@ -165,6 +165,9 @@ class Bindings {
   bool givesBlocks() const { return blocks_.enabled(); }
   /// What is in use of an address of the pool.
   PortUse portUse(uint32_t address) const;
+  void portRanges(uint32_t space, uint32_t address, uint32_t (&used)[kPortRanges]) const {
+    pool_.usedOfRanges(space, address, used);
+  }
   void adoptResting(Bindings& old);
 
   // Events (events.h).

@@ -30,4 +30,20 @@ PortUse Bindings::portUse(uint32_t address) const {
   return use;
 }
 
+void PortPool::usedOfRanges(uint32_t space, uint32_t address, uint32_t (&used)[kPortRanges]) const {
+  const size_t number = numberOf(space, address);
+  const PortSet& set = sets_[number];
+  const PublicAddress& pool = addresses_[address];
+  for (uint32_t range = 0; range < kPortRanges; range++) {
+    const uint32_t low = std::max<uint32_t>(pool.low, range * kPortRange);
+    const uint32_t high = std::min<uint32_t>(pool.high, (range + 1) * kPortRange - 1);
+    used[range] = set.filled && low <= high ? high + 1 - low - set.countOfRange(range) : 0;
+  }
+  if (!rests(space)) return;
+  const RestingPorts& resting = resting_[number];
+  for (uint32_t i = 0; i < resting.count; i++) {
+    used[resting.rests[(resting.first + i) % RestingPorts::kMost].port / kPortRange]--;
+  }
+}
+
 }  // namespace napt

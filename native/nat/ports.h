@@ -41,6 +41,9 @@ class PortMap {
   uint32_t addresses_ = 0;
 };
 
+/// Ports whose use is told of together, and how many such ranges there are.
+constexpr uint32_t kPortRange = 1024, kPortRanges = 65536 / kPortRange;
+
 /// The free ports of one (protocol, address). Starts empty; zero bytes are a valid empty set.
 class PortSet {
  public:
@@ -60,6 +63,16 @@ class PortSet {
     return (words_[port & 1][port >> 7] >> (port >> 1 & 63) & 1) != 0;
   }
   uint32_t count() const { return count_; }
+  /// How many it has of the ports from range * kPortRange on.
+  uint32_t countOfRange(uint32_t range) const {
+    static constexpr uint32_t kWords = kPortRange / 128;  // of each parity
+    uint32_t count = 0;
+    for (const auto& plane : words_) {
+      for (uint32_t i = 0; i < kWords; i++)
+        count += static_cast<uint32_t>(__builtin_popcountll(plane[range * kWords + i]));
+    }
+    return count;
+  }
   /// The word that a port's bit is in.
   const uint64_t* wordOf(uint16_t port) const { return &words_[port & 1][port >> 7]; }
 
@@ -197,6 +210,9 @@ class PortPool {
     const uint32_t all = uint32_t{range.high} + 1 - range.low;
     return all - set.count() - (rests(space) ? resting_[number].count : 0);
   }
+
+  /// The same by ranges of kPortRange ports.
+  void usedOfRanges(uint32_t space, uint32_t address, uint32_t (&used)[kPortRanges]) const;
 
   /// Whether any port within [low, high] is free.
   bool anyFree(uint32_t space, uint32_t address, uint32_t low, uint32_t high) {

@@ -112,6 +112,9 @@ class Translator {
   /// Public addresses that ports are handed out of, and what is in use of one of them.
   uint32_t poolSize() const { return addresses_.pool(); }
   PortUse portUse(uint32_t address) const { return bindings_.portUse(address); }
+  void portRanges(uint32_t space, uint32_t address, uint32_t (&used)[kPortRanges]) const {
+    bindings_.portRanges(space, address, used);
+  }
 
   // Snapshots (snapshot.h).
 

@@ -1,4 +1,7 @@
 // What a translator holds by kind: sessions by protocol and phase, ports and blocks by address.
+#include <array>
+#include <numeric>
+
 #include "test/support.h"
 
 using namespace napt;
@@ -73,12 +76,38 @@ TEST_CASE("census: ports in use, neither free nor at rest; a forward's own is") 
     mapped(*nat, at(kInside.address, 4000 + i), at(kRemote.address, 99));
   }
   CHECK(used(kUdp) + nat->portUse(1).used[portSpace(kUdp)] == 10);
+  // By ranges the same: a binding's port in its own range, the forward's in 4096 to 5119.
+  const auto ranges = [&](uint8_t protocol, uint32_t address) {
+    std::array<uint32_t, kPortRanges> result;
+    uint32_t counts[kPortRanges];
+    nat->portRanges(portSpace(protocol), address, counts);
+    std::copy(counts, counts + kPortRanges, result.begin());
+    return result;
+  };
+  const auto sum = [](const auto& counts) {
+    return std::accumulate(counts.begin(), counts.end(), uint32_t{0});
+  };
+  CHECK(ranges(kTcp, 0)[4] == 1);
+  CHECK(sum(ranges(kTcp, 0)) == 1);
+  CHECK(sum(ranges(kUdp, 0)) == used(kUdp));
+  CHECK(sum(ranges(kUdp, 1)) == nat->portUse(1).used[portSpace(kUdp)]);
+  std::array<uint32_t, kPortRanges> expected{};
+  for (uint32_t slot = 0; slot < nat->sessions().used(); slot++) {
+    const Session& s = nat->sessions()[slot];
+    if (s.protocol == kUdp && swap16(s.remotePort) == 99) {
+      expected[swap16(s.publicPort) / kPortRange]++;
+    }
+  }
+  for (uint32_t i = 0; i < kPortRanges; i++) {
+    CHECK(ranges(kUdp, 0)[i] + ranges(kUdp, 1)[i] == expected[i]);
+  }
   while (countAll(*nat).byProtocol[kUdp] != 0) {
     for (uint32_t slot = 0; slot < nat->sessions().used(); slot++) {
       if (nat->sessions()[slot].protocol == kUdp) nat->deleteSession(slot);
     }
   }
   CHECK(used(kUdp) + nat->portUse(1).used[portSpace(kUdp)] == 0);
+  CHECK(sum(ranges(kUdp, 0)) + sum(ranges(kUdp, 1)) == 0);  // they rest
   CHECK(used(kTcp) == 1);
 }
 

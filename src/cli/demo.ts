@@ -1,6 +1,7 @@
 // `napt demo`: the founding story, without root and without a network.
 import { type Command, InvalidArgumentError } from "commander";
 import { tellStory } from "../demo/demo.js";
+import { isColored } from "./style.js";
 
 /** ms between lines, so that the story takes about ten seconds. */
 const PAUSE = 200;
@@ -26,7 +27,7 @@ export function registerDemo(program: Command): void {
     })
     .action(async ({ fast, seed }: DemoCommandOptions) => {
       const { stdout } = process;
-      const colors = stdout.isTTY === true && stdout.hasColors() && process.env.NO_COLOR === undefined;
+      const colors = isColored(stdout);
       await tellStory({
         print: (line) => stdout.write(`${line}\n`),
         pause: fast || !stdout.isTTY ? 0 : PAUSE,

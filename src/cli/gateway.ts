@@ -5,12 +5,13 @@ import { collectDefaultMetrics } from "prom-client";
 import type { ConfigSource } from "../config/document.js";
 import { loadConfigFile } from "../config/load.js";
 import { isObject } from "../config/merge.js";
-import type { Restored } from "../conntrack.js";
 import { NatError } from "../errors.js";
+import { GatewayApi } from "../gateway/api.js";
 import { type GatewayConfig, isGateways, parseGatewayConfig } from "../gateway/config.js";
 import { ControlServer } from "../gateway/control.js";
 import { Gateway } from "../gateway/gateway.js";
 import { HttpServer } from "../gateway/http.js";
+import { tellNotices } from "../gateway/notices.js";
 import { checkLogFiles, EventExports } from "../logs/exports.js";
 import { GatewayLog } from "../logs/gateway-log.js";
 import { addLogMetrics } from "../metrics/log-metrics.js";
@@ -88,7 +89,6 @@ async function runGateway(options: GatewayOptions): Promise<void> {
   // Its watch over the event loop would wake an idle gateway a hundred times a second.
   collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: 100 });
   addLogMetrics(metrics, { exports, log });
-  const http = new HttpServer(gateway, metrics);
   const putInForce = async () => {
     const [value, source] = read();
     const next = parseGatewayConfig(value, source);
@@ -111,6 +111,8 @@ async function runGateway(options: GatewayOptions): Promise<void> {
     last = reloading.catch(() => {});
     return reloading;
   };
+  const api = new GatewayApi(gateway, { reload, metrics });
+  const http = new HttpServer(gateway, api, metrics);
   const hangup = () => {
     reload().catch(({ message }: Error) =>
       log.tell("error", "reload", `${message}; the config before stays in force`, { config }),
@@ -123,23 +125,14 @@ async function runGateway(options: GatewayOptions): Promise<void> {
   });
   let control: ControlServer | undefined;
   try {
-    gateway.on("conflict", (address: string) =>
-      log.tell("warn", "conflict", `another station says that it has our address ${address}`, { address }),
-    );
-    gateway.on("warning", warn);
-    gateway.on("restored", (restored: Restored) =>
-      log.tell("info", "restored", restoredInWords(restored), restored),
-    );
-    gateway.on("address", (address: string) =>
-      log.tell("info", "address", `the host's address is ${address} now`, { address }),
-    );
+    tellNotices(gateway, ({ level, event, text, fields }) => log.tell(level, event, text, fields));
     log.tell("info", "start", `starting with ${config}`, { config });
     await exports.change(gateway.config.export);
-    control = await ControlServer.open(gateway, gateway.config.control, { reload, metrics });
+    control = await ControlServer.open(api, gateway.config.control);
     await http.listen(gateway.config.http);
     await gateway.start();
     process.on("SIGHUP", hangup);
-    const { inside, outside, user, control: socket } = gateway.config;
+    const { inside, outside, user, control: socket, http: page } = gateway.config;
     const files = [socket, ...logFiles];
     if (inside.kind === "qemu") files.push(inside.name);
     if (gateway.status.capture !== null) files.push(gateway.status.capture.file);
@@ -147,6 +140,7 @@ async function runGateway(options: GatewayOptions): Promise<void> {
     const ready = `${inside.name} (inside) to ${outside.name} (outside)`;
     log.tell("info", "ready", `ready: ${ready}`, { inside: inside.name, outside: outside.name });
     process.stdout.write(`ready: ${ready}\n`);
+    if (page !== null) process.stdout.write(`dashboard: http://${page.address}:${page.port}/\n`);
     const status = new StatusLine(gateway);
     await ended;
     status.end();
@@ -164,10 +158,6 @@ async function runGateway(options: GatewayOptions): Promise<void> {
     gateway.close();
     await log.close();
   }
-}
-
-function restoredInWords({ restored, expired, refused }: Restored): string {
-  return `${restored} sessions restored, ${expired} expired meanwhile, ${refused} refused`;
 }
 
 /** The config of a file, with what the command line says in place of its own. */

@@ -4,13 +4,16 @@ import { Command, CommanderError } from "commander";
 import { NatError } from "../errors.js";
 import { packageVersion } from "../version.js";
 import { registerCapture } from "./capture.js";
+import { registerCompletion } from "./completion.js";
 import { registerConfig } from "./config.js";
 import { registerControl } from "./control.js";
 import { registerDemo } from "./demo.js";
 import { registerExplain } from "./explain.js";
 import { registerGateway } from "./gateway.js";
 import { registerLab } from "./lab.js";
+import { registerSessions } from "./sessions.js";
 import { registerTranslate } from "./translate.js";
+import { registerWatch } from "./watch/watch.js";
 import { registerWho } from "./who.js";
 
 /** Exit statuses: done, trouble with input or output, wrong usage or config. */
@@ -33,11 +36,14 @@ export function buildProgram(): Command {
   registerGateway(program);
   registerControl(program);
   registerCapture(program);
+  registerSessions(program);
+  registerWatch(program);
   registerExplain(program);
   registerLab(program);
   registerConfig(program);
   registerWho(program);
   registerDemo(program);
+  registerCompletion(program);
   program.addHelpText(
     "after",
     `

@@ -1,5 +1,6 @@
 // One line on a terminal that tells how a gateway fares, once a second.
 import type { Gateway } from "../gateway/gateway.js";
+import { short } from "./figures.js";
 
 const EVERY = 1000;
 
@@ -37,17 +38,4 @@ export class StatusLine {
       `${short(rate("inbound"))} in, ${short(rate("bits"))}bit/s, ${short(dropped)} dropped`;
     process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
   }
-}
-
-/** "12.3 k": three digits and a prefix of the SI. */
-function short(value: number): string {
-  const prefixes = ["", "k", "M", "G"];
-  let step = 0;
-  let rest = value;
-  while (rest >= 1000 && step < prefixes.length - 1) {
-    rest /= 1000;
-    step++;
-  }
-  const digits = rest >= 100 || step === 0 ? rest.toFixed(0) : rest.toPrecision(3);
-  return `${digits} ${prefixes[step]}`.trimEnd();
 }

@@ -13,10 +13,7 @@ export const SESSION_EVENTS = [
 ] as const;
 
 /** A session, as it was when it happened. */
-export type EventSession = Pick<
-  Session,
-  "protocol" | "inside" | "public" | "remote" | "state" | "permanent" | "packets" | "bytes" | "createdAt"
->;
+export type EventSession = Omit<Session, "lastSeen" | "expiresAt">;
 
 interface Base {
   /** When, in ms of the caller's clock. */

@@ -13,6 +13,7 @@ import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { ConfigError, type ConfigIssue, NatError } from "../errors.js";
 import { type ExportConfig, exportClashes, exportSchema, type LogConfig, logSchema } from "../logs/config.js";
 import { packetFilter } from "../tap/filter.js";
+import { TOKEN_PATTERN } from "./access.js";
 import type { CaptureConfig } from "./capture.js";
 import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
 import { hostNetwork } from "./host/network.js";
@@ -23,7 +24,7 @@ import type { SavedSessionsConfig } from "./saved-sessions.js";
 /** Where a gateway is asked unless its config says otherwise. */
 export const DEFAULT_CONTROL = "/run/napt.sock";
 
-/** Where a gateway serves its metrics unless its config says otherwise: for this system alone. */
+/** Where a gateway serves HTTP unless its config says otherwise: for this system alone. */
 const DEFAULT_HTTP: HttpConfig = { address: "127.0.0.1", port: 9469 };
 
 /** Ports that Linux gives no connection of its own unless told to. */
@@ -121,9 +122,18 @@ const gatewaySchema = section({
       .default(DEFAULT_HTTP.address)
       .describe('Where to listen; "0.0.0.0" on all of this system\'s addresses, for whoever reaches them'),
     port: count(1, 65535).default(DEFAULT_HTTP.port).describe("The TCP port to listen on"),
+    tokenFile: text("the path of a file", 'one such as "/etc/napt/token"', /^\/.+$/, () => true)
+      .optional()
+      .describe("A file, readable for its owner alone, with the token that the dashboard and /api then need"),
+    token: text("a token", "16 to 256 letters, digits or . _ ~ -", TOKEN_PATTERN, () => true)
+      .optional()
+      .describe("The token itself, in place of a file"),
   })
     .optional()
-    .describe("Serves /metrics for Prometheus, /healthz and /readyz; without it nothing listens"),
+    .describe(
+      "Serves the dashboard, /metrics for Prometheus, /healthz and /readyz; without it nothing listens. " +
+        "On other addresses than 127.0.0.1 the dashboard needs a token",
+    ),
   sessions: section({
     file: filePath("/var/lib/napt/sessions").describe("The file that keeps them"),
     every: secondsBetween(1, 86_400).default(10).describe("Seconds from one writing to the next"),
@@ -176,7 +186,7 @@ export interface ResolvedGatewayConfig {
   readonly dns: readonly string[] | null;
   /** The path of the control socket. */
   readonly control: string;
-  /** Where metrics are served; null: nowhere. */
+  /** Where the dashboard and metrics are served; null: nowhere. */
   readonly http: HttpConfig | null;
   /** Where sessions are kept; null: nowhere. */
   readonly sessions: SavedSessionsConfig | null;
@@ -247,6 +257,12 @@ export function parseGatewayConfig(
       });
     }
     if (nat !== undefined) clashes.push(...exportClashes(data.export, nat));
+    if (data.http?.token !== undefined && data.http.tokenFile !== undefined) {
+      clashes.push({
+        path: ["gateway", "http", "token"],
+        message: "there is a tokenFile, too; leave one of them out",
+      });
+    }
     if (clashes.length === 0) {
       if (nat !== undefined) clashes.push(...networkClashes(nat, networks));
       if (dhcp !== undefined) clashes.push(...dhcpClashes(dhcp, networks.inside));

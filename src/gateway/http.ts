@@ -1,16 +1,25 @@
-// What a gateway tells over HTTP: its metrics, and whether it is well. Whoever reaches the port may ask; so what one
-// can cost is bounded.
+// What a gateway serves over HTTP: its metrics and whether it is well, to whoever reaches the port; the dashboard and the
+// API behind it (/api), to who may (access.ts). What anybody can cost is bounded, and counted.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isDeepStrictEqual } from "node:util";
 import type { Registry } from "prom-client";
+import { type PageFile, pageFiles } from "../dashboard/files.js";
 import { NatError } from "../errors.js";
+import { HTTP_METRICS } from "../metrics/http-metrics.js";
+import { register } from "../metrics/metric.js";
+import { Access, type Refusal } from "./access.js";
+import { type GatewayApi, MOST_BODY, send } from "./api.js";
 import type { Gateway } from "./gateway.js";
 
-/** Where it is served. */
+/** Where it is served, and who may use what changes something. */
 export interface HttpConfig {
   readonly address: string;
   readonly port: number;
+  /** Who has it may use the dashboard; without it, only this system's own. */
+  readonly token?: string | undefined;
+  /** The file that it is in. */
+  readonly tokenFile?: string | undefined;
 }
 
 /** Bytes of a request's line and headers, at most. */
@@ -22,30 +31,59 @@ const IDLE_TIMEOUT = 30_000;
 /** Milliseconds between looks at who is too slow. */
 const CHECK_EVERY = 1000;
 
+/** Milliseconds until an answer has to be read. */
+const ANSWER_TIMEOUT = 30_000;
+/** Connections from which on each has one request: so that all get their turn. */
+const MANY_CONNECTIONS = MOST_CONNECTIONS / 2;
+
 const TEXT = "text/plain; charset=utf-8";
+const API = "/api";
 
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-  readonly type?: string;
-}
+/** A page of ours only, and nothing from elsewhere in it. */
+const SAFE_HEADERS: readonly (readonly [string, string])[] = [
+  [
+    "content-security-policy",
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  ],
+  ["x-content-type-options", "nosniff"],
+  ["x-frame-options", "DENY"],
+  ["referrer-policy", "no-referrer"],
+  ["cross-origin-resource-policy", "same-origin"],
+  ["cross-origin-opener-policy", "same-origin"],
+];
 
-/** Serves GET /metrics, /healthz and /readyz of a gateway, once `listen` has said where. */
+/** Why a request was not answered, or a connection not taken. */
+export const REFUSALS = ["connections", "access", "too-large", "malformed", "slow"] as const;
+export type RefusedFor = (typeof REFUSALS)[number];
+
+type Route = (response: ServerResponse) => void | Promise<void>;
+
+/** Serves a gateway's HTTP port, once `listen` has said where. */
 export class HttpServer {
   readonly #gateway: Gateway;
+  readonly #api: GatewayApi;
   readonly #metrics: Registry;
-  readonly #routes: ReadonlyMap<string, () => Answer | Promise<Answer>>;
+  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #files: ReadonlyMap<string, PageFile> = pageFiles();
+  readonly #refused: Record<RefusedFor, number>;
   #at: HttpConfig | null = null;
+  #access: Access | null = null;
   #server: Server | null = null;
+  #connections = 0;
   #scrape: Promise<string> | null = null;
 
-  constructor(gateway: Gateway, metrics: Registry) {
+  /** @param metrics what is told of the gateway; the port's own are added */
+  constructor(gateway: Gateway, api: GatewayApi, metrics: Registry) {
     this.#gateway = gateway;
+    this.#api = api;
     this.#metrics = metrics;
-    this.#routes = new Map<string, () => Answer | Promise<Answer>>([
-      ["/metrics", () => this.#tellMetrics()],
-      ["/healthz", () => ({ status: 200, text: "ok\n" })],
-      ["/readyz", () => this.#tellReady()],
+    this.#refused = Object.fromEntries(REFUSALS.map((why) => [why, 0])) as Record<RefusedFor, number>;
+    for (const metric of HTTP_METRICS) register(metrics, this.#refused, metric);
+    this.#routes = new Map<string, Route>([
+      ["/metrics", (response) => this.#tellMetrics(response)],
+      ["/healthz", (response) => send(response, 200, "ok\n", TEXT)],
+      ["/readyz", (response) => this.#tellReady(response)],
     ]);
   }
 
@@ -55,7 +93,12 @@ export class HttpServer {
    */
   async listen(at: HttpConfig | null): Promise<void> {
     const before = this.#at;
-    if (isDeepStrictEqual(at, before)) return;
+    // The token's file may say something else than before.
+    const access = at === null ? null : new Access(at);
+    if (isDeepStrictEqual(at, before)) {
+      this.#access = access;
+      return;
+    }
     // Addresses may overlap where the port is the same: only then there is a moment without any.
     const isSamePort = at !== null && at.port === before?.port;
     if (isSamePort) await this.close();
@@ -67,13 +110,13 @@ export class HttpServer {
       throw error;
     }
     await this.close();
-    [this.#server, this.#at] = [next, at];
+    [this.#server, this.#at, this.#access] = [next, at, access];
   }
 
   /** Serves no more; connections are closed. */
   async close(): Promise<void> {
     const server = this.#server;
-    [this.#server, this.#at] = [null, null];
+    [this.#server, this.#at, this.#access] = [null, null, null];
     if (server === null) return;
     const closed = once(server, "close");
     server.close();
@@ -89,6 +132,7 @@ export class HttpServer {
     };
     const server = createServer(limits, (request, response) => void this.#serve(request, response));
     server.maxConnections = MOST_CONNECTIONS;
+    this.#count(server);
     server.timeout = IDLE_TIMEOUT;
     try {
       const listening = once(server, "listening");
@@ -102,50 +146,109 @@ export class HttpServer {
     return server;
   }
 
+  /** Counts connections, and those that come to nothing. */
+  #count(server: Server): void {
+    server.on("connection", (socket) => {
+      this.#connections++;
+      socket.once("close", () => this.#connections--);
+    });
+    server.on("drop", () => this.#refused.connections++);
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+      if (error.code === "ECONNRESET") return void socket.destroy();
+      const [why, status] = CLIENT_ERRORS[error.code ?? ""] ?? (["malformed", "400 Bad Request"] as const);
+      this.#refused[why]++;
+      const answer = `HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`;
+      if (socket.writable) socket.end(answer, () => socket.destroy());
+      else socket.destroy();
+    });
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method, url = "" } = request;
-    const route = this.#routes.get(url.split("?", 1)[0]!);
-    if (route === undefined) return send(response, { status: 404, text: "not found\n" });
+    for (const [name, value] of SAFE_HEADERS) response.setHeader(name, value);
+    if (this.#connections > MANY_CONNECTIONS) response.setHeader("connection", "close");
+    const deadline = setTimeout(() => {
+      this.#refused.slow++;
+      response.destroy();
+    }, ANSWER_TIMEOUT);
+    response.once("close", () => clearTimeout(deadline));
+    const { url = "" } = request;
+    if (url.startsWith(`${API}/`)) return this.#serveApi(request, response, url.slice(API.length));
+    const path = url.split("?", 1)[0]!;
+    const file = this.#files.get(path);
+    const route = this.#routes.get(path);
+    if (file === undefined && route === undefined) return send(response, 404, "not found\n", TEXT);
+    const { method } = request;
     if (method !== "GET" && method !== "HEAD") {
       response.setHeader("allow", "GET, HEAD");
-      return send(response, { status: 405, text: "only GET and HEAD\n" });
+      return send(response, 405, "only GET and HEAD\n", TEXT);
     }
     // Nobody would read it.
-    if (hasBody(request)) return send(response, { status: 413, text: "a request without a body, please\n" });
+    if (bodyOf(request) !== 0)
+      return this.#refuse(response, "too-large", 413, "a request without a body, please");
     try {
-      send(response, await route());
+      if (file === undefined) await route!(response);
+      else this.#sendFile(request, response, file);
     } catch (error) {
-      send(response, { status: 500, text: `${(error as Error).message}\n` });
+      send(response, 500, `${(error as Error).message}\n`, TEXT);
     }
+  }
+
+  async #serveApi(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const refusal = this.#access?.toApi(request) ?? null;
+    if (refusal !== null) return this.#deny(response, refusal);
+    const length = bodyOf(request);
+    if (length > MOST_BODY) {
+      return this.#refuse(response, "too-large", 413, `a request of at most ${MOST_BODY} bytes, please`);
+    }
+    response.setHeader("cache-control", "no-store");
+    await this.#api.serve(request, response, path, false);
+  }
+
+  #sendFile(request: IncomingMessage, response: ServerResponse, { type, content, tag }: PageFile): void {
+    const refusal = this.#access?.toPage(request) ?? null;
+    response.setHeader("etag", tag);
+    response.setHeader("cache-control", "no-cache");
+    if (refusal !== null) this.#deny(response, refusal);
+    else if (request.headers["if-none-match"] === tag) response.writeHead(304).end();
+    else send(response, 200, content, type);
+  }
+
+  #deny(response: ServerResponse, { status, text }: Refusal): void {
+    if (status === 401) response.setHeader("www-authenticate", "Bearer");
+    this.#refuse(response, "access", status, text);
+  }
+
+  #refuse(response: ServerResponse, why: RefusedFor, status: number, text: string): void {
+    this.#refused[why]++;
+    send(response, status, `${text}\n`, TEXT);
   }
 
   /** Who asks while another is being answered gets the same. */
-  async #tellMetrics(): Promise<Answer> {
+  async #tellMetrics(response: ServerResponse): Promise<void> {
     this.#scrape ??= this.#metrics.metrics().finally(() => {
       this.#scrape = null;
     });
-    return { status: 200, text: await this.#scrape, type: this.#metrics.contentType };
+    send(response, 200, await this.#scrape, this.#metrics.contentType);
   }
 
-  #tellReady(): Answer {
+  #tellReady(response: ServerResponse): void {
     const { running, inside, outside } = this.#gateway.status;
-    if (!running) return { status: 503, text: "the gateway does not run\n" };
-    for (const side of [inside, outside]) {
-      if (!side.up) return { status: 503, text: `${side.interface} is down\n` };
-    }
-    return { status: 200, text: "ready\n" };
+    const down = [inside, outside].find(({ up }) => !up);
+    if (!running) send(response, 503, "the gateway does not run\n", TEXT);
+    else if (down !== undefined) send(response, 503, `${down.interface} is down\n`, TEXT);
+    else send(response, 200, "ready\n", TEXT);
   }
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0;
-}
+/** What the parser of requests refuses. */
+const CLIENT_ERRORS: Readonly<Record<string, readonly [RefusedFor, string]>> = {
+  HPE_HEADER_OVERFLOW: ["too-large", "431 Request Header Fields Too Large"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["slow", "408 Request Timeout"],
+};
 
-function send(response: ServerResponse, { status, text, type = TEXT }: Answer): void {
-  // Whoever was told that something is wrong may have sent a body: it is not waited for.
-  if (status >= 400 && status < 500) response.setHeader("connection", "close");
-  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(text) });
-  response.end(text);
+/** Bytes of a request's body; of one that does not say, as little as can be. */
+function bodyOf({ headers }: IncomingMessage): number {
+  return headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : 1;
 }
 
 function cantListen({ address, port }: HttpConfig, { code, message }: NodeJS.ErrnoException): NatError {

@@ -31,6 +31,13 @@ export interface PortUse {
 export const PORT_PROTOCOLS = ["tcp", "udp", "icmp", "udplite", "dccp", "gre"] as const;
 export type PortProtocol = (typeof PORT_PROTOCOLS)[number];
 
+/** Ports that are told of together by {@link portRanges}. */
+export const PORT_RANGE = 1024;
+const RANGES = 65536 / PORT_RANGE;
+
+/** Ports in use of a public address by protocol: of each range of {@link PORT_RANGE} ports how many. */
+export type PortRanges = Readonly<Record<PortProtocol, readonly number[]>>;
+
 /** Addresses at a time: each has its pages looked at, which the system may have to bring first. */
 const ROWS = 16;
 
@@ -78,4 +85,15 @@ export async function portUse(nat: Nat): Promise<PortUse[]> {
     from = next;
     await turn();
   }
+}
+
+/**
+ * Which ports are in use of an address of the pool, by its number in {@link portUse}; null when there is none any more.
+ * @throws NatError NAT_ERR_CLOSED
+ */
+export function portRanges(nat: Nat, address: number): PortRanges | null {
+  const ranges = new Float64Array(PORT_PROTOCOLS.length * RANGES);
+  if (!engineOf(nat).readPortRanges(address, ranges)) return null;
+  const of = (space: number) => Array.from(ranges.subarray(space * RANGES, (space + 1) * RANGES));
+  return Object.fromEntries(PORT_PROTOCOLS.map((name, space) => [name, of(space)])) as unknown as PortRanges;
 }

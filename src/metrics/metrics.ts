@@ -4,6 +4,7 @@ import { Gateway } from "../gateway/gateway.js";
 import type { Nat } from "../nat.js";
 import { portUse } from "./census.js";
 import { GATEWAY_METRICS } from "./gateway-metrics.js";
+import { HTTP_METRICS } from "./http-metrics.js";
 import { LOG_METRICS } from "./log-metrics.js";
 import { type Metric, onceAScrape, register } from "./metric.js";
 import { NAT_METRICS } from "./nat-metrics.js";
@@ -33,7 +34,7 @@ export function metricsOf(source: Nat | Gateway): Registry {
 
 /** The metrics as a table in Markdown, as docs/gateway.md has it. */
 export function metricsMarkdown(): string {
-  const rows = [...NAT_METRICS, ...GATEWAY_METRICS, ...LOG_METRICS].map(
+  const rows = [...NAT_METRICS, ...GATEWAY_METRICS, ...HTTP_METRICS, ...LOG_METRICS].map(
     ({
       name,
       type,

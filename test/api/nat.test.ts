@@ -175,6 +175,8 @@ describe("conntrack", () => {
       public: outside,
       remote: at(REMOTE),
       state: null,
+      direction: "outbound",
+      hairpin: false,
       permanent: false,
       createdAt: found!.createdAt,
       lastSeen: 1000,

@@ -11,6 +11,8 @@ export const SESSION: EventSession = {
   public: PUBLIC,
   remote: REMOTE,
   state: null,
+  direction: "outbound",
+  hairpin: false,
   permanent: false,
   packets: { outbound: 3, inbound: 2 },
   bytes: { outbound: 300, inbound: 200 },

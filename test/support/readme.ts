@@ -1,7 +1,9 @@
 // What of the documentation is generated: docs/config.md's table and drop reasons, docs/gateway.md's config table and metrics,
-// docs/events.md's types, docs/presets.md. `npm run docs` writes it; a test compares.
+// docs/events.md's types, docs/presets.md, the manual page. `npm run docs` writes it; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildProgram } from "../../src/cli/main.js";
+import { manPage } from "../../src/cli/man.js";
 import { configTableMarkdown } from "../../src/config/table.js";
 import { EVENT_MEANINGS } from "../../src/events/event.js";
 import { gatewayJsonSchema } from "../../src/gateway/config.js";
@@ -15,6 +17,7 @@ export const CONFIG_PAGE = join(__dirname, "../../docs/config.md");
 export const GATEWAY_PAGE = join(__dirname, "../../docs/gateway.md");
 export const EVENTS_PAGE = join(__dirname, "../../docs/events.md");
 export const PRESETS_PAGE = join(__dirname, "../../docs/presets.md");
+export const MANUAL_PAGE = join(__dirname, "../../docs/napt.1");
 
 function meaningsMarkdown(title: string, meanings: Readonly<Record<string, string>>): string {
   const rows = Object.entries(meanings).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
@@ -46,4 +49,5 @@ if (require.main === module) {
     writeFileSync(page, withGeneratedParts(readFileSync(page, "utf8")));
   }
   writeFileSync(PRESETS_PAGE, presetsMarkdown());
+  writeFileSync(MANUAL_PAGE, manPage(buildProgram()));
 }

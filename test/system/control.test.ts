@@ -23,7 +23,7 @@ test("status and sessions tell what there is, by filters; --kill ends it", { ski
   equal(status.nat.sessions.active, 2);
   deepEqual(status.outside.public, [PUBLIC]);
   ok(status.gateway.inside.received >= status.nat.packets.outbound);
-  match(await lab.ask("status"), /sessions .* 2 \(2 made/);
+  match(await lab.ask("status"), /^gateway +runs since .*\ninside +gin0 .*\nsessions +2 now.*; 2 made, /s);
 
   const all = (await lab.ask("sessions", "--json")).split("\n").map((line) => JSON.parse(line));
   deepEqual(all.map(({ protocol }) => protocol).sort(), ["icmp", "tcp"]);
@@ -39,7 +39,7 @@ test("status and sessions tell what there is, by filters; --kill ends it", { ski
   ]) {
     match(
       await lab.ask("sessions", ...filter),
-      /^tcp \S+ 192\.168\.226\.135:\d+ > 203\.0\.113\.8:8000 as 203\.0\.113\.1:\d+, /,
+      /^tcp +6 +\d+ [A-Z_]+ +src=192\.168\.226\.135 dst=203\.0\.113\.8 +sport=\d+ +dport=8000 .* dst=203\.0\.113\.1 .*\[ASSURED\]$/,
     );
   }
   equal(await lab.ask("sessions", "udp"), "");
@@ -48,6 +48,59 @@ test("status and sessions tell what there is, by filters; --kill ends it", { ski
   match(await lab.ask("sessions", "--kill"), /^2 napt: --kill needs a filter/);
   equal(await lab.ask("sessions", "icmp", "--kill"), "1 ended");
   match(await lab.ask("sessions"), /^tcp .*$/);
+});
+
+test("sessions are sorted, limited, counted and printed as CSV", { skip }, async () => {
+  await using lab = await Lab.create();
+  await lab.gateway();
+  for (const size of [100, 900, 500])
+    await lab.exec("in", "ping", "-c", "1", "-s", String(size), OUTSIDE_HOST);
+  const bytes = async (...args: string[]) =>
+    (await lab.ask("sessions", "--json", ...args)).split("\n").map((line) => JSON.parse(line).bytes.outbound);
+  deepEqual(await bytes("--sort", "bytes"), [928, 528, 128]);
+  deepEqual(await bytes("--sort", "bytes", "--reverse", "--limit", "2"), [128, 528]);
+  equal((await bytes("--limit", "1")).length, 1);
+  deepEqual(await bytes("bytes>300", "--sort", "bytes"), [928, 528]);
+  equal(await lab.ask("sessions", "--count"), "3");
+  equal(await lab.ask("sessions", "!icmp", "--count"), "0");
+  const [header, ...rows] = (await lab.ask("sessions", "--csv", "--sort", "bytes")).split("\r\n");
+  match(header!, /^protocol,number,state,direction,inside_address,/);
+  deepEqual(
+    rows.map((row) => row.split(",").length),
+    Array(3).fill(header!.split(",").length),
+  );
+  match(
+    rows[0]!,
+    /^icmp,1,,outbound,192\.168\.226\.135,\d+,203\.0\.113\.1,\d+,203\.0\.113\.8,0,1,1,928,928,/,
+  );
+  for (const [args, complaint] of [
+    [["--reverse"], "--reverse needs --sort"],
+    [["--csv", "--json"], "'--csv' cannot be used with option '--json'"],
+    [["--follow", "--kill"], "cannot be used with"],
+    [["--limit", "0"], "give a number from 1"],
+    [["--sort", "size"], "Allowed choices are bytes, packets"],
+  ] as const) {
+    const said = await lab.ask("sessions", ...args);
+    ok(said.startsWith("2 napt: ") && said.includes(complaint), said);
+  }
+});
+
+test("sessions are told of as they come and go", { skip }, async () => {
+  await using lab = await Lab.create();
+  await lab.gateway();
+  let following = 2;
+  const follow = (...args: string[]) =>
+    lab.ask("sessions", "--follow", "icmp", ...args).finally(() => {
+      following--;
+    });
+  const told = Promise.all([follow("--limit", "2"), follow("--limit", "1", "--json", "packets<1000")]);
+  while (following > 0) await lab.exec("in", "ping", "-c", "1", OUTSIDE_HOST);
+  const [lines, json] = await told;
+  const [opened, established] = lines.split("\n");
+  match(opened!, /^[0-9:.]{12} +\[NEW\] icmp +1 +src=192\.168\.226\.135 .*\[UNREPLIED\].* opened$/);
+  match(established!, /^[0-9:.]{12} +\[UPDATE\] icmp .* established$/);
+  const event = JSON.parse(json);
+  deepEqual([event.type, event.session.remote.address], ["session-opened", OUTSIDE_HOST]);
 });
 
 test("forwards come and go while it runs, and outlive a reload", { skip }, async () => {
@@ -111,7 +164,7 @@ test("one gateway a socket; a killed one's socket is taken over; a stopped one l
   await lab.end(gateway, "SIGKILL");
   match(await lab.ask("status"), /^1 napt: .*: the gateway that had this control socket is gone$/);
   const next = await lab.gateway();
-  match(await lab.ask("status"), /up/);
+  match(await lab.ask("status"), /runs/);
   equal(await lab.end(next), 0);
   equal(existsSync(lab.control), false);
 });
@@ -136,6 +189,10 @@ test("clients that send nonsense, or nothing, harm nobody", { skip }, async () =
   match(await ask("POST", "/forwards", "7"), /^400 .*forwards\[0\]/);
   match(await ask("POST", "/forwards", "x".repeat(100_000)), /^400 .*more than 65536 bytes/);
   match(await ask("DELETE", "/sessions?q=x"), /^400 /);
+  match(await ask("GET", "/top?sort=size"), /^400 .*none of rate, bytes/);
+  match(await ask("GET", "/top?limit=1000"), /^400 .*not from 1 to 100/);
+  match(await ask("GET", "/top?q=x"), /^400 .*says nothing/);
+  match(await ask("GET", "/events?type=x"), /^400 .*no event/);
   match(await ask("POST", "/explain"), /^400 .*give \\"packet\\" in hex or \\"flow\\" in words, one of them/);
   match(await ask("POST", "/explain", '{"flow":"udp","packet":"45"}'), /^400 .*one of them/);
   match(await ask("POST", "/explain", '{"flow":"udp"}'), /^400 .*is no flow/);
@@ -149,6 +206,6 @@ test("clients that send nonsense, or nothing, harm nobody", { skip }, async () =
   await sleep(200);
   for (const socket of silent) socket.destroy();
   await sleep(100);
-  match(await lab.ask("status"), /up/);
+  match(await lab.ask("status"), /runs/);
   equal(gateway.process.exitCode, null);
 });

@@ -164,6 +164,15 @@ export class Lab {
     return { process: child, output: () => output };
   }
 
+  /** The path of a program that starts another one in a namespace, for those who start programs themselves. */
+  launcher(place: Place, program: string): string {
+    const file = this.path(`${program}-${place}`);
+    writeFileSync(file, `#!/bin/sh\nexec ip netns exec ${this.#name(place)} ${program} "$@"\n`, {
+      mode: 0o755,
+    });
+    return file;
+  }
+
   /** A JavaScript program, started as `start` does. */
   script(place: Place, source: string): Promise<Running> {
     return this.start(place, /^ready/, process.execPath, "-e", source);

@@ -94,7 +94,7 @@ test("healthz, readyz, and what there is not", { skip }, async () => {
   await lab.exec("gw", "ip", "link", "set", "gout0", "up");
   await until("it is ready again", async () => (await statusOf(lab, `${HERE}/readyz`)) === "200");
 
-  for (const path of ["/", "/status", "/sessions", "/metrics/", "/%2e%2e/metrics"]) {
+  for (const path of ["/status", "/sessions", "/metrics/", "/%2e%2e/metrics", "//", "/main.js/"]) {
     equal(await statusOf(lab, HERE + path), "404", path);
   }
   equal(await statusOf(lab, `${HERE}/reload`, "-X", "POST"), "404");

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { GatewayApi } from "../../src/gateway/api.js";
 import { ControlServer, Gateway } from "../../src/index.js";
 
 const gateway = new Gateway({
@@ -24,7 +25,7 @@ async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
     rmSync(folder, { recursive: true });
   }
 }
-const open = (path: string) => ControlServer.open(gateway, path, { reload: () => {} });
+const open = (path: string) => ControlServer.open(new GatewayApi(gateway, { reload: () => {} }), path);
 
 describe("the control socket", { skip: process.platform !== "linux" && "the gateway is Linux's" }, () => {
   test("leaves a file alone that is no socket, and says so", () =>

@@ -1,0 +1,2 @@
+// The page finds uPlot beside its own files (../files.ts).
+export { default } from "uplot";
