@@ -69,6 +69,8 @@ virtio-net-pci,netdev=n0) with the host's address, as NAT mode has it:
       dns: {}
     outside: { host: eth0 }
 
+With \`http: {}\` under \`gateway\` there is a dashboard at http://127.0.0.1:9469/.
+
 Needs root, or CAP_NET_RAW, and CAP_NET_ADMIN for devices and the host's address. SIGHUP reads the
 config again, sessions stay; files of logs are opened anew. SIGINT and SIGTERM end it.
 

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { Gateway, metricsOf, Nat, REASONS } from "../../src/index.js";
 import { GATEWAY_METRICS } from "../../src/metrics/gateway-metrics.js";
+import { HTTP_METRICS } from "../../src/metrics/http-metrics.js";
 import { register } from "../../src/metrics/metric.js";
 import { MOST_ADDRESSES, NAT_METRICS } from "../../src/metrics/nat-metrics.js";
 import { base } from "../support/config.js";
@@ -39,7 +40,7 @@ describe("names", () => {
   const metrics = [...NAT_METRICS, ...GATEWAY_METRICS];
 
   test("are Prometheus': counters end in _total, nothing else does; each has a help of its own", () => {
-    for (const { name, type, help, labels } of metrics) {
+    for (const { name, type, help, labels } of [...metrics, ...HTTP_METRICS]) {
       match(name, /^napt_[a-z]+(_[a-z]+)*$/);
       equal(name.endsWith("_total"), type === "counter", name);
       match(help, /^[A-Z1].*[^.]$/, name);

@@ -44,6 +44,8 @@ export class Explain {
     title.className = `verdict ${verdict}`;
     setText(title, reason === null ? verdict : `${verdict}: ${reason}`);
     setText(byId("words"), words);
+    const table = byId("fields-table");
+    table.hidden = fields.every(({ before, after }) => before === after);
     const rows = fields.map(({ name, before, after }) => {
       const changed = before !== after;
       const row = element(

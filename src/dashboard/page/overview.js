@@ -28,12 +28,8 @@ export class Overview {
       this.#tiles(rates);
     }
     this.#sessions.add(reading.wall / 1000, byProtocol(reading));
-    const { active, created, peak } = reading.status.nat.sessions;
-    tile(
-      "sessions",
-      count(active),
-      `${limitInWords(reading)}; peak ${short(peak)}, ${short(created)} so far`,
-    );
+    const { active, peak } = reading.status.nat.sessions;
+    tile("sessions", count(active), `${limitInWords(reading)}; peak ${short(peak)}`);
     byId("no-drops").hidden = Object.keys(reading.status.nat.drops).length > 0;
     this.#interfaces(reading);
     this.#notices(reading);
