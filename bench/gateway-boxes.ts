@@ -18,11 +18,14 @@ export interface Box {
   readonly gateway: Running | null;
 }
 
-/** A box between two hosts, in a lab of its own, so that nothing is left of what ran before. */
-export async function openBox(name: BoxName): Promise<Box> {
+/**
+ * A box between two hosts, in a lab of its own, so that nothing is left of what ran before.
+ * @param more keys of napt's `gateway`
+ */
+export async function openBox(name: BoxName, more: object = {}): Promise<Box> {
   const lab = await Lab.create();
   try {
-    const gateway = await OPEN[name](lab);
+    const gateway = await OPEN[name](lab, more);
     // So that everybody knows everybody's hardware address.
     await lab.exec("in", "ping", "-q", "-c", "2", "-i", "0.1", OUTSIDE_HOST);
     return { name, lab, gateway };
@@ -32,7 +35,7 @@ export async function openBox(name: BoxName): Promise<Box> {
   }
 }
 
-const OPEN: Record<BoxName, (lab: Lab) => Promise<Running | null>> = {
+const OPEN: Record<BoxName, (lab: Lab, more: object) => Promise<Running | null>> = {
   kernel: async (lab) => {
     await routeByKernel(lab);
     const rules = `
@@ -44,12 +47,13 @@ const OPEN: Record<BoxName, (lab: Lab) => Promise<Running | null>> = {
     giveConntrackRoom();
     return null;
   },
-  packet: (lab) =>
+  packet: (lab, more) =>
     napt(lab, {
       inside: { interface: "gin0", address: `${INSIDE_GATEWAY}/24`, router: INSIDE_HOST },
       outside: { interface: "gout0", address: `${PUBLIC}/24` },
+      ...more,
     }),
-  tun: async (lab) => {
+  tun: async (lab, more) => {
     await lab.exec(
       "gw",
       "sysctl",
@@ -68,6 +72,7 @@ const OPEN: Record<BoxName, (lab: Lab) => Promise<Running | null>> = {
     return napt(lab, {
       inside: { tun: "tin0", address: "192.168.226.3/24" },
       outside: { tun: "tout0", address: "203.0.113.64/32" },
+      ...more,
     });
   },
 };
@@ -80,9 +85,9 @@ async function routeByKernel(lab: Lab): Promise<void> {
   await lab.exec("gw", "sysctl", "-qw", "net.ipv4.ip_forward=1");
 }
 
-function napt(lab: Lab, networks: object): Promise<Running> {
+function napt(lab: Lab, gateway: object): Promise<Running> {
   const nat = { inside: ["192.168.226.0/24", HOSTS], outside: [POOL], limits: { sessions: SESSIONS } };
-  return lab.gateway(nat, networks);
+  return lab.gateway(nat, gateway);
 }
 
 let hasRoom = false;

@@ -66,7 +66,8 @@ export type Figures = Partial<Record<FigureKey, number>>;
 export type Scale = 1 | 0.05;
 
 const USER_HZ = 100;
-const RATE = 80_000;
+/** Packets a second that any box copes with. */
+export const RATE = 80_000;
 
 /** CPU seconds that a process has had, all its threads. */
 function cpuSeconds(pid: number): number {
@@ -136,20 +137,28 @@ async function streams(box: Box, scale: Scale): Promise<Figures> {
   return figures;
 }
 
+/** What `blast` sends besides its flows' packets. */
+interface Blast {
+  /** Packets a second; as fast as it can without. */
+  readonly rate?: number;
+  /** One packet in so many is a new flow's. */
+  readonly new?: number;
+}
+
 /** The command line of `blast`, from inside to outside. */
-async function blast({ lab }: Box, flows: number, seconds: number, rate?: number) {
+export async function blast({ lab }: Box, flows: number, seconds: number, options: Blast = {}) {
   const macOf = async (place: string, name: string): Promise<string> =>
     JSON.parse(await lab.exec(place, "ip", "-j", "link", "show", name))[0].address;
   const macs = [await macOf("in", "in0"), await macOf("gw", "gin0")];
-  const paced = rate === undefined ? [] : ["--rate", String(rate)];
+  const given = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   // New flows are not those of before.
   const firstHost = flows === 0 ? "10.1.128.0" : "10.1.0.0";
-  const what = [firstHost, OUTSIDE_HOST, String(flows), String(seconds), ...paced];
+  const what = [firstHost, OUTSIDE_HOST, String(flows), String(seconds), ...given];
   return [nativePath("napt_blast"), "in0", ...macs, ...what] as const;
 }
 
 /** Packets that came to the outside host, which has no work with them. */
-async function counterOf({ lab }: Box): Promise<() => number> {
+export async function counterOf({ lab }: Box): Promise<() => number> {
   const rules = `
     table netdev sink {
       chain in { type filter hook ingress device out0 priority 0; ip protocol udp drop; }
@@ -164,7 +173,7 @@ async function counterOf({ lab }: Box): Promise<() => number> {
 }
 
 /** Packets of a while in the midst of traffic, and CPU nanoseconds of the sender, which the kernel works in, and the box. */
-async function whileSending(
+export async function whileSending(
   box: Box,
   received: () => number,
   command: readonly [string, ...string[]],
@@ -192,7 +201,8 @@ async function packets(box: Box, scale: Scale): Promise<Figures> {
   const seconds = 1.5 * scale;
   const mpps = async (flows: number) => {
     // Each flow is there before.
-    if (flows > 0) await box.lab.exec("in", ...(await blast(box, flows, flows / RATE + 0.05, RATE)));
+    if (flows > 0)
+      await box.lab.exec("in", ...(await blast(box, flows, flows / RATE + 0.05, { rate: RATE })));
     const command = await blast(box, flows, seconds * 1.5 + 0.1);
     const { packets, seconds: took } = await whileSending(box, received, command, seconds);
     return packets / took / 1e6;
@@ -210,7 +220,7 @@ async function packets(box: Box, scale: Scale): Promise<Figures> {
 async function costOfPacket(box: Box, scale: Scale): Promise<Figures> {
   const received = await counterOf(box);
   const seconds = 3 * scale;
-  const command = await blast(box, 1024, seconds * 1.5 + 0.1, RATE);
+  const command = await blast(box, 1024, seconds * 1.5 + 0.1, { rate: RATE });
   const { packets, cpu } = await whileSending(box, received, command, seconds);
   return { cpu: cpu / packets };
 }

@@ -1,9 +1,9 @@
 // UDP in 64-byte frames from many inside hosts, as fast as a core can or at a rate.
 //
-//   blast INTERFACE FROM_MAC TO_MAC FROM TO FLOWS SECONDS [--rate PACKETS_PER_SECOND]
+//   blast INTERFACE FROM_MAC TO_MAC FROM TO FLOWS SECONDS [--rate PACKETS_PER_SECOND] [--new N]
 //
-// FROM is the first host's address; each has 1,000 flows. 0 flows: each packet is a new one. Prints
-// a line when it begins, and JSON at the end.
+// FROM is the first host's address; each has 1,000 flows. 0 flows: each packet is a new one; with
+// --new one packet in N is. Prints a line when it begins, and JSON at the end.
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -67,14 +67,24 @@ Flow flowFrom(uint64_t number, uint32_t from, uint32_t to) {
 }
 
 int run(int count, char** arguments) {
-  const bool paced = count == 10 && std::strcmp(arguments[8], "--rate") == 0;
-  if (count != 8 && !paced) {
-    fail("usage: blast INTERFACE FROM_MAC TO_MAC FROM TO FLOWS SECONDS [--rate N]");
+  if (count < 8 || count % 2 != 0) {
+    fail("usage: blast INTERFACE FROM_MAC TO_MAC FROM TO FLOWS SECONDS [--rate N] [--new N]");
+  }
+  double rate = 0;
+  uint64_t every = 0;
+  for (int i = 8; i < count; i += 2) {
+    if (std::strcmp(arguments[i], "--rate") == 0) {
+      rate = std::atof(arguments[i + 1]);
+    } else if (std::strcmp(arguments[i], "--new") == 0) {
+      every = std::strtoull(arguments[i + 1], nullptr, 10);
+    } else {
+      fail(std::string("no such option: ") + arguments[i]);
+    }
   }
   const int port = openPort(arguments[1]);
   const uint32_t from = addressOf(arguments[4]), to = addressOf(arguments[5]);
   const uint64_t flows = std::strtoull(arguments[6], nullptr, 10);
-  const double seconds = std::atof(arguments[7]), rate = paced ? std::atof(arguments[9]) : 0;
+  const double seconds = std::atof(arguments[7]);
 
   uint8_t frames[kBurst][kFrame] = {};
   iovec parts[kBurst];
@@ -97,13 +107,17 @@ int run(int count, char** arguments) {
   const auto begin = Clock::now();
   const auto since = [&] { return Seconds(Clock::now() - begin).count(); };
   while (since() < seconds) {
-    if (paced) {
+    if (rate > 0) {
       const auto due = std::chrono::duration_cast<Clock::duration>(Seconds(double(sent) / rate));
       std::this_thread::sleep_until(begin + due);
     }
     for (uint32_t i = 0; i < kBurst; i++) {
       // Steps of a prime: flows that follow each other in time do not in anybody's table.
-      const uint64_t number = flows == 0 ? sent + i : (sent + i) * 7919 % flows;
+      const uint64_t packet = sent + i;
+      const bool isNew = every != 0 && packet % every == 0;
+      const uint64_t number = isNew        ? flows + packet / every
+                              : flows == 0 ? packet
+                                           : packet * 7919 % flows;
       write(frames[i] + kHeader, flowFrom(number, from, to));
     }
     for (uint32_t done = 0; done < kBurst;) {

@@ -5,6 +5,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { SessionKey } from "../conntrack.js";
 import { NatError } from "../errors.js";
+import { BusyError } from "../gateway/busy.js";
 import { sessionFilter } from "../gateway/session-filter.js";
 import { type ToldSession, toldSession } from "../gateway/told-session.js";
 import type { Nat } from "../nat.js";
@@ -65,9 +66,6 @@ export interface SessionPage {
   /** In the order that they were asked for; null: there is none now. */
   readonly pinned: readonly (ToldSession | null)[];
 }
-
-/** Too many want too much; who asks again later may get it. */
-export class BusyError extends Error {}
 
 export class SessionPages {
   readonly #nat: Nat;

@@ -2,10 +2,10 @@
 import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { BusyError } from "../dashboard/session-pages.js";
 import { NatError } from "../errors.js";
 import { NAT_EVENTS, type NatEvent, type NatEventType, type SessionEvent } from "../events/event.js";
 import type { EventOptions, EventStream } from "../events/event-stream.js";
+import { BusyError } from "./busy.js";
 import { eventSessionFilter } from "./session-filter.js";
 import { seconds } from "./told-session.js";
 

@@ -3,9 +3,9 @@
 // for it, and not so often that it would take more than a tenth of this thread.
 import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import { formatIpv4 } from "../config/cidr.js";
-import { BusyError } from "../dashboard/session-pages.js";
 import type { Nat } from "../nat.js";
 import { FIELD, sessionAt } from "../session.js";
+import { BusyError } from "./busy.js";
 import { sessionFilter } from "./session-filter.js";
 import { First } from "./session-order.js";
 import { type ToldSession, toldSession } from "./told-session.js";
