@@ -16,8 +16,8 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);
   process.exit(2);
 }
-// Two at a time at least: much of a live test is waiting.
-const concurrency = `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`;
+// More than there are processors: much of a live test is waiting.
+const concurrency = `--test-concurrency=${availableParallelism() + 1}`;
 const { status } = spawnSync(process.execPath, ["--import", "tsx", "--test", concurrency, ...files], {
   stdio: "inherit",
 });
