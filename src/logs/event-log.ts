@@ -36,6 +36,8 @@ export interface EventLogStats {
 export interface EventFeed extends AsyncIterable<NatEvent> {
   /** Those that it lost. */
   readonly lost?: number;
+  /** Takes all that there is, without waiting. */
+  take?(): NatEvent[];
 }
 
 /** Milliseconds that an event may wait for others to go with. */
@@ -84,7 +86,7 @@ export abstract class EventLog {
       this.#timer = setTimeout(() => this.flush(), FLUSH_AFTER).unref();
     }
     const time = this.#wallTime?.(event.at) ?? event.at + this.#offset;
-    const { lost } = this.stats;
+    const lost = this.#lost();
     if (lost > this.#toldLost) {
       this.encoder.addLost?.(lost - this.#toldLost, time);
       this.#toldLost = lost;
@@ -96,7 +98,11 @@ export abstract class EventLog {
   async follow(events: EventFeed): Promise<void> {
     this.#sources.add(events);
     try {
-      for await (const event of events) this.add(event);
+      for await (const event of events) {
+        this.add(event);
+        // One turn of the event loop for all that came, as there may be many.
+        for (const more of events.take?.() ?? []) this.add(more);
+      }
     } finally {
       this.#sources.delete(events);
       this.#lostBefore += events.lost ?? 0;
@@ -104,11 +110,14 @@ export abstract class EventLog {
   }
 
   /** What it has passed on so far, and what it has lost. */
-
   get stats(): EventLogStats {
+    return { exported: this.outbox.exported, lost: this.#lost() };
+  }
+
+  #lost(): number {
     let lost = this.#lostBefore + this.outbox.lost;
     for (const source of this.#sources) lost += source.lost ?? 0;
-    return { exported: this.outbox.exported, lost };
+    return lost;
   }
 
   /** Sends what waits for more to go with. */
