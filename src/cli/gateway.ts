@@ -85,8 +85,8 @@ async function runGateway(options: GatewayOptions): Promise<void> {
   const gateway = new Gateway(...read());
   const logFiles = checkLogFiles(gateway.config.log, gateway.config.export);
   const log = new GatewayLog(gateway.config.log);
-  const warn = (text: string) => log.tell("warn", "warning", text);
-  const exports = new EventExports(gateway.nat.conntrack, warn);
+  // To the log and to the dashboard, as all warnings.
+  const exports = new EventExports(gateway.nat.conntrack, (text) => void gateway.emit("warning", text));
   const metrics = metricsOf(gateway);
   // Its watch over the event loop would wake an idle gateway a hundred times a second.
   collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: 100 });
