@@ -19,7 +19,7 @@ const LOOPBACK = /^127(\.[0-9]{1,3}){3}$/;
 
 /** Why somebody may not. */
 export interface Refusal {
-  readonly status: 401 | 403;
+  readonly status: 401 | 403 | 503;
   readonly text: string;
 }
 

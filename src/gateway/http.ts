@@ -102,11 +102,15 @@ export class HttpServer {
     // Addresses may overlap where the port is the same: only then there is a moment without any.
     const isSamePort = at !== null && at.port === before?.port;
     if (isSamePort) await this.close();
+    // Until the one is closed and the other open nobody is let in: they may ask for different tokens.
+    const accessBefore = this.#access;
+    this.#access = null;
     let next: Server | null = null;
     try {
       if (at !== null) next = await this.#open(at);
     } catch (error) {
       if (isSamePort) await this.listen(before);
+      else this.#access = accessBefore;
       throw error;
     }
     await this.close();
@@ -194,7 +198,7 @@ export class HttpServer {
   }
 
   async #serveApi(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-    const refusal = this.#access?.toApi(request) ?? null;
+    const refusal = this.#access === null ? MOVING : this.#access.toApi(request);
     if (refusal !== null) return this.#deny(response, refusal);
     const length = bodyOf(request);
     if (length > MOST_BODY) {
@@ -205,7 +209,7 @@ export class HttpServer {
   }
 
   #sendFile(request: IncomingMessage, response: ServerResponse, { type, content, tag }: PageFile): void {
-    const refusal = this.#access?.toPage(request) ?? null;
+    const refusal = this.#access === null ? MOVING : this.#access.toPage(request);
     response.setHeader("etag", tag);
     response.setHeader("cache-control", "no-cache");
     if (refusal !== null) this.#deny(response, refusal);
@@ -239,6 +243,8 @@ export class HttpServer {
     else send(response, 200, "ready\n", TEXT);
   }
 }
+
+const MOVING: Refusal = { status: 503, text: "the gateway is about to listen elsewhere; ask again" };
 
 /** What the parser of requests refuses. */
 const CLIENT_ERRORS: Readonly<Record<string, readonly [RefusedFor, string]>> = {
