@@ -632,15 +632,7 @@ Pressure::Fill Bindings::fill(uint32_t space, uint32_t address) {
 
 /// A binding begins or ends; `portMoved`: and takes its port from the pool, or gives it back.
 void Bindings::tell(EventType type, const Session& s, bool portMoved) {
-  Event event{};
-  event.at = now_;
-  event.type = type;
-  event.protocol = s.protocol;
-  event.inside = s.inside;
-  event.insidePort = s.insidePort;
-  event.publicAddress = s.publicAddress;
-  event.publicPort = s.publicPort;
-  events_.add(event);
+  events_.add(bindingEvent(type, now_, s));
   // Where ports are given in blocks, these are what runs out.
   if (!portMoved || blocks_.enabled() || !events_.wantsPools()) return;
   const uint32_t space = portSpace(s.protocol);

@@ -12,16 +12,9 @@ void Translator::record(uint32_t mask) {
 void Translator::tell(EventType type, const SessionTable& table, uint32_t slot) {
   if (!events_.wants(type)) return;
   const Session& s = table[slot];
-  Event event{};
-  event.at = now_;
-  event.type = type;
-  event.protocol = s.protocol;
+  Event event = bindingEvent(type, now_, s);
   event.state = s.state;
   event.flags = s.flags;
-  event.inside = s.inside;
-  event.insidePort = s.insidePort;
-  event.publicAddress = s.publicAddress;
-  event.publicPort = s.publicPort;
   event.remote = s.remote;
   event.remotePort = s.remotePort;
   event.created = table.links(slot).created;

@@ -59,6 +59,19 @@ struct Event {
   bool operator==(const Event&) const = default;
 };
 
+/// An event of a session's binding.
+inline Event bindingEvent(EventType type, uint64_t at, const Session& s) {
+  Event event{};
+  event.at = at;
+  event.type = type;
+  event.protocol = s.protocol;
+  event.inside = s.inside;
+  event.insidePort = s.insidePort;
+  event.publicAddress = s.publicAddress;
+  event.publicPort = s.publicPort;
+  return event;
+}
+
 class Events {
  public:
   static constexpr uint32_t kMost = 65536;

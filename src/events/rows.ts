@@ -1,6 +1,6 @@
 // Events as the engine tells them: rows of numbers, laid out as those of sessions.
 import { formatIpv4 } from "../config/cidr.js";
-import { eventSessionAt, protocolName } from "../session.js";
+import { eventSessionAt, FIELD, protocolName } from "../session.js";
 import { HOST_QUOTAS, NAT_EVENTS, type NatEvent, type NatEventType } from "./event.js";
 
 /** The bits of event types, as the engine records by them. */
@@ -10,29 +10,53 @@ export function maskOf(types: Iterable<NatEventType>): number {
   return mask;
 }
 
-/** The event in the row that begins at a number. */
+/** The event in the row that begins at a number; what has other meanings there `Engine::writeRow` tells. */
 export function eventAt(rows: Float64Array, row: number): NatEvent {
   const field = (index: number) => rows[row + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
-  const type = NAT_EVENTS[field(0)]!;
-  const at = field(11);
+  const type = NAT_EVENTS[field(FIELD.slot)]!;
+  const at = field(FIELD.lastSeen);
   switch (type) {
     case "binding-created":
     case "binding-released":
-      return { type, at, protocol: protocolName(field(1)), inside: endpoint(2), public: endpoint(4) };
+      return {
+        type,
+        at,
+        protocol: protocolName(field(FIELD.protocol)),
+        inside: endpoint(FIELD.inside),
+        public: endpoint(FIELD.public),
+      };
     case "block-allocated":
     case "block-released": {
-      const ports = [field(14), field(15)] as const;
-      return { type, at, inside: formatIpv4(field(2)), address: formatIpv4(field(4)), ports };
+      const ports = [field(FIELD.packetsOut), field(FIELD.packetsIn)] as const;
+      return {
+        type,
+        at,
+        inside: formatIpv4(field(FIELD.inside)),
+        address: formatIpv4(field(FIELD.public)),
+        ports,
+      };
     }
     case "pool-threshold":
     case "pool-exhausted":
     case "pool-relieved": {
-      const protocol = field(1) === 0 ? null : protocolName(field(1));
-      return { type, at, address: formatIpv4(field(4)), protocol, used: field(14), total: field(15) };
+      const protocol = field(FIELD.protocol) === 0 ? null : protocolName(field(FIELD.protocol));
+      return {
+        type,
+        at,
+        address: formatIpv4(field(FIELD.public)),
+        protocol,
+        used: field(FIELD.packetsOut),
+        total: field(FIELD.packetsIn),
+      };
     }
     case "host-limit":
-      return { type, at, inside: formatIpv4(field(2)), limit: HOST_QUOTAS[field(14)]! };
+      return {
+        type,
+        at,
+        inside: formatIpv4(field(FIELD.inside)),
+        limit: HOST_QUOTAS[field(FIELD.packetsOut)]!,
+      };
     default: {
       return { type, at, session: eventSessionAt(rows, row) };
     }

@@ -10,6 +10,7 @@ import {
   sessionsOf,
 } from "../conntrack.js";
 import { LAYOUT, type NativeExplanation, type TcpPhase } from "../native.js";
+import { FIELD } from "../session.js";
 import { type Direction, type DropReason, REASON_MEANINGS, type Verdict, verdictOf } from "../verdict.js";
 import { type FieldChange, fieldsOf } from "./fields.js";
 import { type Remedy, remedyFor } from "./remedies.js";
@@ -61,8 +62,6 @@ export interface Explanation extends Verdict {
 }
 
 const FIELDS = LAYOUT.sessionFields;
-const PROTOCOL = 1;
-const FLAGS = 9;
 const EXPECTED = 32;
 const EXPLICIT = 128;
 const UNKNOWN_POLICY = 0xffffffff;
@@ -82,7 +81,7 @@ export function explanationOf(
   const verdict = verdictOf(packed);
   const row = (number: number): Row | null => {
     const values = rows.subarray(number * FIELDS, (number + 1) * FIELDS);
-    return values[PROTOCOL] === 0 ? null : { ...sessionsOf(values)[0]!, flags: values[FLAGS]! };
+    return values[FIELD.protocol] === 0 ? null : { ...sessionsOf(values)[0]!, flags: values[FIELD.flags]! };
   };
   const hosts = new HostRules(config, policy === UNKNOWN_POLICY ? 0 : policy);
   const found: Found[] = [];

@@ -47,6 +47,9 @@ const tcpReceiver = (lab: Lab, port: number, path: string) =>
        .listen(${port}, "127.0.0.1", () => console.log("ready"));`,
   );
 
+const sniff = (lab: Lab, filter: string, capture: string) =>
+  lab.start("gw", /Capturing/, "tshark", "-q", "-i", "lo", "-f", filter, "-w", capture);
+
 /** Waits for a sniffer that is behind: what it has not read when it is ended is not in its file. */
 const sniffed = (lab: Lab, capture: string, events: number) =>
   until("the capture has all events", async () => {
@@ -76,18 +79,7 @@ test("nfdump prints bindings and sessions with their ports and times; tshark fin
     "3600",
   );
   const capture = lab.path("ipfix.pcapng");
-  const sniffer = await lab.start(
-    "gw",
-    /Capturing/,
-    "tshark",
-    "-q",
-    "-i",
-    "lo",
-    "-f",
-    "udp port 4739",
-    "-w",
-    capture,
-  );
+  const sniffer = await sniff(lab, "udp port 4739", capture);
   const file = lab.path("events");
   const sessions = { ipfix: { to: "udp://127.0.0.1:4739", what: "sessions" }, file: { path: file } };
   const gateway = await lab.gateway({ timeouts: SOON }, { export: sessions });
@@ -169,18 +161,7 @@ test("port blocks, by IPFIX over TCP: what a collector that comes late is sent",
   await send(lab, 4000);
   match(await lab.exec("in", "ping", "-c", "1", OUTSIDE_HOST), / 0% packet loss/);
   const capture = lab.path("ipfix.pcapng");
-  const sniffer = await lab.start(
-    "gw",
-    /Capturing/,
-    "tshark",
-    "-q",
-    "-i",
-    "lo",
-    "-f",
-    "tcp port 4739",
-    "-w",
-    capture,
-  );
+  const sniffer = await sniff(lab, "tcp port 4739", capture);
   await tcpReceiver(lab, 4739, lab.path("ipfix"));
   const metrics = async () => samplesOf(await lab.exec("gw", "curl", "-sS", "http://127.0.0.1:9469/metrics"));
   await until(
