@@ -262,28 +262,13 @@ void Gateway::sendInjected() {
 }
 
 void Gateway::punt(GatewaySide side, uint32_t hop, const Frame& frame) {
-  constexpr size_t kMost = 512;
   if (tapped_ && hop == 0) {
     shared_->taps.show(tapBurst_.demand(),
                        [&](auto&& show) { show(sighted(side, false, TapKind::Own, frame)); });
   }
-  bool first = false;
-  {
-    const std::lock_guard lock(puntsMutex_);
-    if (punts_.size() >= kMost) {
-      counters_.puntsLost.add(1);
-      return;
-    }
-    first = punts_.empty();
-    punts_.push_back({side, hop, frame.offload, {frame.data, frame.data + frame.length}});
-  }
-  counters_.punted.add(1);
-  if (first) hooks_.punts();
-}
-
-std::vector<Punt> Gateway::takePunts() {
-  const std::lock_guard lock(puntsMutex_);
-  return std::exchange(punts_, {});
+  const Punts::Added added = punts_.add(side, hop, frame);
+  (added == Punts::kFull ? counters_.puntsLost : counters_.punted).add(1);
+  if (added == Punts::kFirst) hooks_.punts();
 }
 
 /// Whether anybody looks on at the burst that begins.

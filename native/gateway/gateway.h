@@ -13,26 +13,17 @@
 
 #include "gateway/clock.h"
 #include "gateway/network.h"
+#include "gateway/punts.h"
 #include "gateway/shared_translator.h"
 #include "io/link_watch.h"
 
 namespace napt {
 
-enum GatewaySide : uint8_t { kInside, kOutside };
-
-/// A frame for TypeScript.
-struct Punt {
-  GatewaySide side;  // it came in there, or is to leave there
-  uint32_t hop;      // translated; only this next hop's hardware address is missing. 0: it is not
-  Offload offload;
-  std::vector<uint8_t> frame;
-};
-
 struct GatewayCounters {
   Tally foreign;     // frames that are not for the gateway, or no IPv4 and no ARP
   Tally unroutable;  // nobody takes packets for this destination
   Tally punted;
-  Tally puntsLost;               // TypeScript did not keep up
+  Tally puntsLost;               // TypeScript did not keep up, or one host asks too much
   Histogram<1> burstFrames[2];   // by the side that they came in on; kBurst: more may have waited
   Histogram<1000> burstTime[2];  // ns from a burst's receipt until it was sent
 };
@@ -70,7 +61,7 @@ class Gateway {
   /// Has the gateway's thread send a frame, as it is or to its packet's next hop; any thread may.
   /// `kind`: what taps are told that it is.
   void inject(GatewaySide side, const Frame& frame, bool route, TapKind kind = TapKind::Own);
-  std::vector<Punt> takePunts();
+  std::vector<Punt> takePunts() { return punts_.take(); }
 
   const GatewayCounters& counters() const { return counters_; }
   Port& port(GatewaySide side) { return *sides_[side].port; }
@@ -116,8 +107,7 @@ class Gateway {
   std::mutex neighboursMutex_;
   const GatewayHooks hooks_;
   LinkWatch links_;
-  std::vector<Punt> punts_;
-  std::mutex puntsMutex_;
+  Punts punts_;
   std::vector<Made> injected_;
   std::mutex injectedMutex_;
   std::atomic<bool> hasInjected_ = false;

@@ -165,6 +165,58 @@ TEST_CASE("gateway: what is for TypeScript is punted, what is for others is left
   CHECK(box.outside->count() == 0);
 }
 
+TEST_CASE("gateway: one host that asks without end leaves the others room; so does one hop") {
+  Box box;
+  constexpr uint32_t kFlood = 1000;
+  const End other{ip(192, 168, 226, 136), 4000}, unknown{ip(203, 0, 113, 77), 53};
+  for (uint32_t i = 0; i < kFlood; i++) {
+    box.inside->deliver(framed(kInsideMac, kHostMac, udp(kHost, {kGateway, 53})));
+    box.inside->deliver(framed(kInsideMac, kHostMac, udp(kHost, unknown)));
+  }
+  box.inside->deliver(framed(kInsideMac, kHostMac, udp(other, {kGateway, 53})));
+  Bytes arp(28);
+  store(arp.data() + 14, ip(192, 168, 226, 137));
+  box.inside->deliver(framed(kInsideMac, kHostMac, arp, kEtherArp));
+  until([&] { return box.inside->counters().received.get() == 2 * kFlood + 2; });
+  box.gateway->stop();
+  const std::vector<Punt> punts = box.gateway->takePunts();
+  REQUIRE(punts.size() == 2 * Punts::kShare + 2);
+  CHECK(sourceOf(packetOf(punts[2 * Punts::kShare].frame)).address == other.address);
+  CHECK(load16be(punts.back().frame.data() + kEtherType) == kEtherArp);
+  CHECK(box.gateway->counters().punted.get() == punts.size());
+  CHECK(box.gateway->counters().puntsLost.get() == 2 * kFlood + 2 - punts.size());
+}
+
+TEST_CASE(
+    "gateway: who asks is known by the packet's source, or by ARP's; room once taken is room") {
+  Punts punts;
+  const auto add = [&](const Bytes& packet, uint16_t type, uint32_t hop = 0) {
+    Bytes bytes = framed(kInsideMac, kHostMac, packet, type);
+    return punts.add(GatewaySide::kInside, hop,
+                     {bytes.data(), static_cast<uint32_t>(bytes.size()), {}});
+  };
+  const auto arp = [](uint32_t sender) {
+    Bytes packet(28, 0xff);
+    store(packet.data() + 14, sender);
+    return packet;
+  };
+  for (int round = 0; round < 2; round++) {
+    CHECK(add(arp(kHost.address), kEtherArp) == Punts::kFirst);
+    for (uint32_t i = 1; i < Punts::kShare; i++) {
+      CHECK(add(arp(kHost.address), kEtherArp) == Punts::kMore);
+    }
+    CHECK(add(arp(kHost.address), kEtherArp) == Punts::kFull);
+    CHECK(add(udp(kHost, {kGateway, 53}), kEtherIpv4) == Punts::kFull);
+    CHECK(add(arp(kHost.address + ip(0, 0, 0, 1)), kEtherArp) == Punts::kMore);
+    CHECK(add(udp(kHost, {kGateway, 53}), kEtherIpv4, kServer) == Punts::kMore);
+    CHECK(add(Bytes(17), kEtherArp) == Punts::kMore);
+    CHECK(punts.take().size() == Punts::kShare + 3);
+  }
+  for (uint32_t i = 0; i < Punts::kMost; i++)
+    CHECK(add(arp(ip(10, 0, 0, uint8_t(i))), kEtherArp) != Punts::kFull);
+  CHECK(add(arp(ip(10, 0, 1, 1)), kEtherArp) == Punts::kFull);
+}
+
 TEST_CASE("gateway: its counters, neighbours and punts are anybody's at any time") {
   Box box;
   constexpr uint32_t kFrames = 2000;
@@ -193,7 +245,8 @@ TEST_CASE("gateway: its counters, neighbours and punts are anybody's at any time
         framed(kInsideMac, kHostMac,
                udp({kHost.address, static_cast<uint16_t>(4000 + i % 50)}, kService)));
     if (i % 10 == 0) {
-      box.inside->deliver(framed(kInsideMac, kHostMac, udp(kHost, {ip(203, 0, 113, 77), 53})));
+      const uint32_t hop = ip(203, 0, 113, 77) + i / 10 % 4;
+      box.inside->deliver(framed(kInsideMac, kHostMac, udp(kHost, {hop, 53})));
     }
   }
   until([&] { return box.inside->counters().received.get() == kFrames * 11 / 10; });

@@ -57,7 +57,7 @@ function lease(side: Side, dhcp: DhcpServer, { payload: request }: Datagram): vo
 }
 
 async function name(side: Side, dns: DnsForwarder, query: Datagram, client: Buffer): Promise<void> {
-  const answer = await dns.answer(query.payload);
+  const answer = await dns.answer(query.payload, query.source);
   if (answer === null) return;
   const room = side.mtu - IP_HEADER - UDP_HEADER;
   const reply = {

@@ -285,7 +285,8 @@ describe("a tap", () => {
     using tap = nat.tap();
     const next = [tap.next(), tap.next()];
     setImmediate(() => nat.translate(question()));
-    const got = await Promise.all(next);
+    const alive = setInterval(() => {}, 1000); // which a tap does not keep
+    const got = await Promise.all(next).finally(() => clearInterval(alive));
     assert.deepEqual(got.map(({ value }) => value!.way).sort(), ["came", "left"]);
   });
 

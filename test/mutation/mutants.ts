@@ -1461,6 +1461,14 @@ export const mutants: readonly Mutant[] = [
     ["nobody is told the session", "descriptors[first + i].session = burst[i].session;", ""],
     ["word of a loss is a packet", "packet.origin == Origin::Discarded || ", ""],
   ]),
+  ...group("gateway", "gateway/punts.h", [
+    ["one host may have all the room", " || share == kShare", ""],
+    ["what was taken counts", "    shares_ = {};\n", ""],
+    ["all share one share", "* 2654435769U >> 24", "* 0"],
+    ["who asks by ARP is looked for in an IPv4 header", "== kEtherArp ? 14 : 12", "== 0 ? 14 : 12"],
+    ["a hop's share is its senders'", "(hop != 0 ? hop : sender(frame))", "sender(frame)"],
+    ["an address is read beyond the end", "frame.length >= at + 4", "frame.length >= at"],
+  ]),
   ...group("taps", "gateway/gateway.cpp", [
     ["nobody is looked for", "tapped_ = shared_->taps.any();", "tapped_ = false;"],
     ["frames are not kept", "if (tapped_) keepForTaps(from);", ""],

@@ -23,6 +23,8 @@ import { type Mutant, mutants } from "./mutants.js";
 
 const ROOT = join(__dirname, "..", "..");
 const LEAST_KILLED = 0.95;
+/** Seconds by the clock that a command may take for each of the processor. */
+const WAITS = 3;
 const PRECOMPILED = `
 target_precompile_headers(napt_core PRIVATE <algorithm> <memory> <optional> <set> <tuple> <vector>)
 if(TARGET napt_test)
@@ -62,7 +64,8 @@ interface Outcome {
 
 /**
  * Runs a command to its end, or until it prints a line that decides. Its time is limited by what it has of the
- * processor: a loop without end meets that soon, and load on the machine does not.
+ * processor: a loop without end meets that soon, and load on the machine does not. A wait without end takes nothing of
+ * it, and so has a limit by the clock, too, several times as long.
  */
 function run(
   command: readonly string[],
@@ -80,6 +83,14 @@ function run(
     running.add(child);
     let output = "";
     let stopped = false;
+    let waited = false;
+    const patience = setTimeout(
+      () => {
+        waited = true;
+        endGroup(child);
+      },
+      WAITS * seconds * 1000,
+    );
     const take = (chunk: Buffer): void => {
       output += chunk.toString();
       if (stopped || !stopAt.test(output)) return;
@@ -90,11 +101,12 @@ function run(
     child.stderr.on("data", take);
     child.on("error", reject);
     child.on("close", (status, signal) => {
+      clearTimeout(patience);
       endGroup(child);
       running.delete(child);
       resolve({
         ok: status === 0 && !stopped,
-        timedOut: signal === "SIGXCPU",
+        timedOut: waited || signal === "SIGXCPU",
         output,
         seconds: (performance.now() - began) / 1000,
       });

@@ -21,7 +21,8 @@ class Terminal {
     // Before and after it the terminal's settings are told.
     const shell = `stty cols 80 rows 24; echo "was $(stty -g)"; ${words.join(" ")}; echo "exit $?"; echo "is $(stty -g)"`;
     this.#script = spawn("script", ["-qfec", shell, "/dev/null"], {
-      env: { ...process.env, TERM: "xterm", SHELL: "/bin/sh", ...env },
+      // Nothing of who runs the tests: CI and others have variables that say what a terminal can.
+      env: { PATH: process.env.PATH, TERM: "xterm", SHELL: "/bin/sh", ...env },
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#script.stdout!.setEncoding("utf8").on("data", (data) => {

@@ -68,18 +68,29 @@ test("failures and cut answers have the question, and nothing else", () => {
   deepEqual([...truncated(long)], [...message(7, "www.example", 0x8380)]);
 });
 
-test("a bounded number of queries is under way", async () => {
+test("a bounded number of queries is under way, of one client and of all", async () => {
   // A resolver that says nothing.
   const silent = createSocket("udp4");
   silent.bind(0, "127.0.0.1");
   await once(silent, "listening");
   try {
     const forwarder = new DnsForwarder([`127.0.0.1#${silent.address().port}`]);
-    const asked = Array.from({ length: 600 }, (_, i) => forwarder.answer(message(i, "www.example")));
-    const answers = await Promise.all(asked);
-    equal(answers.filter((answer) => answer === null).length, 600 - 512);
-    ok(answers.every((answer) => answer === null || (answer[3]! & 15) === 2));
-    equal((await forwarder.answer(message(1, "x")))![1], 1, "and then there is room again");
+    const ask = async (clients: number, each: number) => {
+      const asked = Array.from({ length: clients * each }, (_, i) =>
+        forwarder.answer(message(i, "www.example"), i % clients),
+      );
+      const answers = await Promise.all(asked);
+      ok(answers.every((answer) => answer === null || (answer[3]! & 15) === 2));
+      return answers.filter((answer) => answer !== null).length;
+    };
+    // The second time: there is room again.
+    for (let i = 0; i < 2; i++) {
+      const both = ask(1, 100);
+      equal(await forwarder.answer(message(1, "x"), 0), null);
+      equal((await forwarder.answer(message(1, "x"), 1))![1], 1);
+      equal(await both, 64);
+    }
+    equal(await ask(10, 60), 512);
   } finally {
     silent.close();
   }

@@ -8,13 +8,15 @@ import { answersTo, DNS_PORT, failure, idOf, isQuery, withId } from "./message.j
 /** Milliseconds that one resolver has, and rounds through all of them. */
 const PATIENCE = 2000;
 const ROUNDS = 2;
-/** Queries under way at once: a guest may send any number. */
+/** Queries under way at once, and those of one client: a guest may send any number. */
 const MOST = 512;
+const SHARE = 64;
 
 /** Asks the resolvers. */
 export class DnsForwarder {
   readonly #servers: readonly string[];
   #underWay = 0;
+  readonly #shares = new Map<number, number>();
   /** The one that answered last is asked first. */
   #first = 0;
 
@@ -23,15 +25,27 @@ export class DnsForwarder {
     this.#servers = servers;
   }
 
-  /** The answer to a query, or null where there is nothing to say: it is none, or there are too many. */
-  async answer(query: Buffer): Promise<Buffer | null> {
-    if (!isQuery(query) || this.#underWay >= MOST) return null;
-    this.#underWay++;
+  /**
+   * The answer to a query, or null where there is nothing to say: it is none, or there are too many.
+   *
+   * @param client its address
+   */
+  async answer(query: Buffer, client: number): Promise<Buffer | null> {
+    const share = this.#shares.get(client) ?? 0;
+    if (!isQuery(query) || this.#underWay >= MOST || share >= SHARE) return null;
+    this.#count(client, 1);
     try {
       return await this.#ask(query);
     } finally {
-      this.#underWay--;
+      this.#count(client, -1);
     }
+  }
+
+  #count(client: number, more: 1 | -1): void {
+    const share = (this.#shares.get(client) ?? 0) + more;
+    if (share === 0) this.#shares.delete(client);
+    else this.#shares.set(client, share);
+    this.#underWay += more;
   }
 
   async #ask(query: Buffer): Promise<Buffer> {
