@@ -1,5 +1,5 @@
 // A session as callers see it, and the rows of numbers that the engine tells it by.
-import { formatIpv4 } from "./config/cidr.js";
+import { formatIpv4, parseIpv4 } from "./config/cidr.js";
 import { PROTOCOL_NAMES, PROTOCOLS, type ProtocolName } from "./config/protocols.js";
 import { NatError } from "./errors.js";
 import { LAYOUT, TCP_PHASES, type TcpPhase } from "./native.js";
@@ -59,6 +59,9 @@ export interface Session {
   readonly bytes: { readonly outbound: number; readonly inbound: number };
 }
 
+/** A session, as it was when something happened to it. */
+export type EventSession = Omit<Session, "lastSeen" | "expiresAt">;
+
 /** Numbers in a row. */
 const FIELDS = LAYOUT.sessionFields;
 // Flags of native/nat/session.h.
@@ -85,7 +88,7 @@ export const FIELD = {
 } as const;
 
 /** @internal The session in the row that begins at a number; of an event, as far as that tells it. */
-export function eventSessionAt(row: Float64Array, at: number): Omit<Session, "lastSeen" | "expiresAt"> {
+export function eventSessionAt(row: Float64Array, at: number): EventSession {
   const field = (index: number) => row[at + index]!;
   const endpoint = (index: number) => ({ address: formatIpv4(field(index)), port: field(index + 1) });
   const flags = field(FIELD.flags);
@@ -102,6 +105,29 @@ export function eventSessionAt(row: Float64Array, at: number): Omit<Session, "la
     packets: { outbound: field(FIELD.packetsOut), inbound: field(FIELD.packetsIn) },
     bytes: { outbound: field(FIELD.bytesOut), inbound: field(FIELD.bytesIn) },
   };
+}
+
+/** @internal Writes what an event tells of a session, so that `eventSessionAt` has it again. */
+export function writeEventSession(session: EventSession, row: Float64Array): void {
+  const { protocol, inside, public: outer, remote, state, direction, hairpin, permanent } = session;
+  row[FIELD.protocol] = protocolNumber(protocol);
+  writeEndpoint(row, FIELD.inside, inside);
+  writeEndpoint(row, FIELD.public, outer);
+  writeEndpoint(row, FIELD.remote, remote);
+  row[FIELD.phase] = state === null ? -1 : TCP_PHASES.indexOf(state);
+  row[FIELD.flags] =
+    (direction === "inbound" ? VISITOR : 0) | (hairpin ? HAIRPINNED : 0) | (permanent ? PERMANENT : 0);
+  row[FIELD.createdAt] = session.createdAt;
+  row[FIELD.packetsOut] = session.packets.outbound;
+  row[FIELD.packetsIn] = session.packets.inbound;
+  row[FIELD.bytesOut] = session.bytes.outbound;
+  row[FIELD.bytesIn] = session.bytes.inbound;
+}
+
+/** @internal */
+export function writeEndpoint(row: Float64Array, field: number, { address, port }: SessionEndpoint): void {
+  row[field] = parseIpv4(address) ?? 0;
+  row[field + 1] = port;
 }
 
 /** @internal The session in the row that begins at a number. */

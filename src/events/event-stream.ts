@@ -14,6 +14,13 @@ export interface EventOptions<Type extends NatEventType = NatEventType> {
 
 const MOST_CAPACITY = 1 << 20;
 
+/** @internal What takes events as the engine tells them, at once. */
+export interface EventSink {
+  add(event: NatEvent): void;
+  /** The event in the row that begins at a number; the rows are others' afterwards. */
+  addRow(rows: Float64Array, at: number): void;
+}
+
 interface Waiting<Event> {
   resolve(result: IteratorResult<Event, undefined>): void;
   reject(error: unknown): void;
@@ -28,7 +35,7 @@ export class EventStream<Type extends NatEventType = NatEventType>
 {
   /** @internal */
   readonly mask: number;
-  readonly #filter: (event: NatEventOf<Type>) => boolean;
+  readonly #filter: ((event: NatEventOf<Type>) => boolean) | undefined;
   readonly #capacity: number;
   readonly #pull: () => void;
   readonly #leave: () => void;
@@ -36,14 +43,16 @@ export class EventStream<Type extends NatEventType = NatEventType>
   #queue: NatEventOf<Type>[] = [];
   #taken = 0; // of the queue
   #lost = 0;
+  #sink: EventSink | null = null;
+  #poured: (Pick<Waiting<never>, "reject"> & { resolve(): void }) | null = null;
   #isOver = false;
   #failure: { error: unknown } | null = null;
 
   /** @internal `conntrack.events` is the way to one. @throws NatError NAT_ERR_ARGUMENT */
   constructor(options: EventOptions<Type>, pull: () => void, leave: () => void) {
-    const { types = NAT_EVENTS, filter = () => true, capacity = 16_384 } = options;
+    const { types = NAT_EVENTS, filter, capacity = 16_384 } = options;
     this.mask = maskOf(checkTypes(types));
-    if (typeof filter !== "function") {
+    if (filter !== undefined && typeof filter !== "function") {
       throw new NatError("NAT_ERR_ARGUMENT", "filter: expected a function that takes an event");
     }
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > MOST_CAPACITY) {
@@ -102,11 +111,36 @@ export class EventStream<Type extends NatEventType = NatEventType>
     return this;
   }
 
+  /**
+   * @internal Gives a sink all events until it ends, without making objects of them or keeping them.
+   * @returns when it has ended; null where objects are needed, for its filter
+   */
+  pour(sink: EventSink): Promise<void> | null {
+    if (this.#filter !== undefined) return null;
+    for (const event of this.take()) sink.add(event);
+    if (this.#isOver) return Promise.resolve();
+    this.#sink = sink;
+    return new Promise((resolve, reject) => {
+      this.#poured = { resolve, reject };
+    });
+  }
+
+  /** @internal An event of its types, as a row; false: it wants an object. */
+  deliverRow(rows: Float64Array, at: number): boolean {
+    if (this.#sink === null) return false;
+    try {
+      this.#sink.addRow(rows, at);
+    } catch (error) {
+      this.end({ error });
+    }
+    return true;
+  }
+
   /** @internal An event of its types. */
   deliver(told: NatEvent): void {
     const event = told as NatEventOf<Type>;
     try {
-      if (this.#isOver || !this.#filter(event)) return;
+      if (this.#isOver || this.#filter?.(event) === false) return;
     } catch (error) {
       this.end({ error });
       return;
@@ -131,6 +165,9 @@ export class EventStream<Type extends NatEventType = NatEventType>
       if (failure === null) resolve({ done: true, value: undefined });
       else reject(failure.error);
     }
+    this.#sink = null;
+    if (failure === null) this.#poured?.resolve();
+    else this.#poured?.reject(failure.error);
     this.#leave();
   }
 

@@ -1,5 +1,7 @@
 // What happens in a NAT, one event at a time.
-import type { Session, SessionEndpoint, SessionProtocol } from "../session.js";
+import type { EventSession, SessionEndpoint, SessionProtocol } from "../session.js";
+
+export type { EventSession };
 
 /** What becomes of a session. */
 export const SESSION_EVENTS = [
@@ -11,9 +13,6 @@ export const SESSION_EVENTS = [
   "session-evicted",
   "session-deleted",
 ] as const;
-
-/** A session, as it was when it happened. */
-export type EventSession = Omit<Session, "lastSeen" | "expiresAt">;
 
 interface Base {
   /** When, in ms of the caller's clock. */

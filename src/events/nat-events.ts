@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { NatError } from "../errors.js";
 import { LAYOUT } from "../native.js";
-import { NAT_EVENTS, type NatEventOf, type NatEventType } from "./event.js";
+import { NAT_EVENTS, type NatEvent, type NatEventOf, type NatEventType } from "./event.js";
 import { type EventOptions, EventStream } from "./event-stream.js";
 import { eventAt, maskOf } from "./rows.js";
 
@@ -25,9 +25,11 @@ type EventMap = { [Type in NatEventType]: [event: NatEventOf<Type>] };
  */
 export class NatEvents extends EventEmitter<EventMap> {
   readonly #source: EventSource;
-  readonly #streams = new Set<Pick<EventStream, "mask" | "deliver" | "miss" | "end">>();
+  readonly #streams = new Set<Pick<EventStream, "mask" | "deliver" | "deliverRow" | "miss" | "end">>();
   #timer: NodeJS.Timeout | undefined;
   #mask = 0;
+  /** What listeners, not streams, want. */
+  #heard = 0;
   /** What is being taken, where that takes its time. */
   #taking: Promise<void> | true | null = null;
   #isOver = false;
@@ -92,7 +94,8 @@ export class NatEvents extends EventEmitter<EventMap> {
   #renew(type?: string): void {
     if (this.#isOver) return;
     const heard = NAT_EVENTS.filter((one) => one === type || this.listenerCount(one) > 0);
-    let mask = maskOf(heard);
+    this.#heard = maskOf(heard);
+    let mask = this.#heard;
     for (const stream of this.#streams) mask |= stream.mask;
     if (mask === this.#mask) return;
     this.#source.record(mask);
@@ -122,9 +125,15 @@ export class NatEvents extends EventEmitter<EventMap> {
   #deliver(rows: Float64Array, lost: number): boolean {
     if (lost > 0) for (const stream of this.#streams) stream.miss(lost);
     for (let row = 0; row < rows.length; row += LAYOUT.sessionFields) {
-      const event = eventAt(rows, row);
       const bit = 1 << rows[row]!;
-      for (const stream of this.#streams) if ((stream.mask & bit) !== 0) stream.deliver(event);
+      let event: NatEvent | undefined;
+      for (const stream of this.#streams) {
+        if ((stream.mask & bit) === 0 || stream.deliverRow(rows, row)) continue;
+        event ??= eventAt(rows, row);
+        stream.deliver(event);
+      }
+      if ((this.#heard & bit) === 0) continue;
+      event ??= eventAt(rows, row);
       try {
         this.emit(event.type, event as never);
       } catch (error) {

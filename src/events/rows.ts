@@ -1,6 +1,13 @@
 // Events as the engine tells them: rows of numbers, laid out as those of sessions.
 import { formatIpv4 } from "../config/cidr.js";
-import { eventSessionAt, FIELD, protocolName } from "../session.js";
+import {
+  eventSessionAt,
+  FIELD,
+  protocolName,
+  protocolNumber,
+  writeEndpoint,
+  writeEventSession,
+} from "../session.js";
 import { HOST_QUOTAS, NAT_EVENTS, type NatEvent, type NatEventType } from "./event.js";
 
 /** The bits of event types, as the engine records by them. */
@@ -44,7 +51,7 @@ export function eventAt(rows: Float64Array, row: number): NatEvent {
       return {
         type,
         at,
-        address: formatIpv4(field(FIELD.public)),
+        address: field(FIELD.public) === 0 ? null : formatIpv4(field(FIELD.public)),
         protocol,
         used: field(FIELD.packetsOut),
         total: field(FIELD.packetsIn),
@@ -60,5 +67,43 @@ export function eventAt(rows: Float64Array, row: number): NatEvent {
     default: {
       return { type, at, session: eventSessionAt(rows, row) };
     }
+  }
+}
+
+/** Writes an event into a row, so that `eventAt` has it again. */
+export function writeEvent(event: NatEvent, row: Float64Array): void {
+  row.fill(0);
+  row[FIELD.slot] = NAT_EVENTS.indexOf(event.type);
+  row[FIELD.lastSeen] = event.at;
+  const address = (field: number, text: string) => writeEndpoint(row, field, { address: text, port: 0 });
+  const numbers = (one: number, other = 0) => {
+    row[FIELD.packetsOut] = one;
+    row[FIELD.packetsIn] = other;
+  };
+  if ("session" in event) {
+    writeEventSession(event.session, row);
+    return;
+  }
+  switch (event.type) {
+    case "binding-created":
+    case "binding-released":
+      row[FIELD.protocol] = protocolNumber(event.protocol);
+      writeEndpoint(row, FIELD.inside, event.inside);
+      writeEndpoint(row, FIELD.public, event.public);
+      return;
+    case "block-allocated":
+    case "block-released":
+      address(FIELD.inside, event.inside);
+      address(FIELD.public, event.address);
+      numbers(...event.ports);
+      return;
+    case "host-limit":
+      address(FIELD.inside, event.inside);
+      numbers(HOST_QUOTAS.indexOf(event.limit));
+      return;
+    default:
+      if (event.protocol !== null) row[FIELD.protocol] = protocolNumber(event.protocol);
+      if (event.address !== null) address(FIELD.public, event.address);
+      numbers(event.used, event.total);
   }
 }

@@ -1,5 +1,8 @@
 // A log of a NAT's events, whatever it is written in: events go in, chunks of bytes go out, nobody waits.
-import type { NatEvent, NatEventType } from "../events/event.js";
+import { NAT_EVENTS, type NatEvent, type NatEventType } from "../events/event.js";
+import type { EventSink } from "../events/event-stream.js";
+import { eventAt } from "../events/rows.js";
+import { FIELD } from "../session.js";
 import type { OpenLink } from "./link.js";
 import { Outbox, type OutboxOptions } from "./outbox.js";
 import { typesOf, type What } from "./what.js";
@@ -8,6 +11,8 @@ import { typesOf, type What } from "./what.js";
 export interface Encoder {
   /** @param time ms since 1970 */
   add(event: NatEvent, time: number): void;
+  /** The same, of a row of numbers; who can't read those does without. */
+  addRow?(rows: Float64Array, at: number, time: number): void;
   /** So many events are not in the log. */
   addLost?(count: number, time: number): void;
   /** Gives away what is not yet a full chunk. */
@@ -38,6 +43,8 @@ export interface EventFeed extends AsyncIterable<NatEvent> {
   readonly lost?: number;
   /** Takes all that there is, without waiting. */
   take?(): NatEvent[];
+  /** @internal Gives a sink all that comes, until it ends; null: it can't. */
+  pour?(sink: EventSink): Promise<void> | null;
 }
 
 /** Milliseconds that an event may wait for others to go with. */
@@ -81,23 +88,39 @@ export abstract class EventLog {
   /** Logs an event, unless it is of another type than {@link types}. */
   add(event: NatEvent): void {
     if (!this.#known.has(event.type)) return;
+    this.encoder.add(event, this.#timeOf(event.at));
+  }
+
+  /** @internal The event in a row of numbers. */
+  addRow(rows: Float64Array, at: number): void {
+    if (!this.#known.has(NAT_EVENTS[rows[at + FIELD.slot]!]!)) return;
+    const time = this.#timeOf(rows[at + FIELD.lastSeen]!);
+    if (this.encoder.addRow !== undefined) this.encoder.addRow(rows, at, time);
+    else this.encoder.add(eventAt(rows, at), time);
+  }
+
+  /** When an event that is about to be added was, in ms since 1970; what was lost before it is added first. */
+  #timeOf(at: number): number {
     if (this.#timer === undefined) {
       this.#offset = wallOffset();
       this.#timer = setTimeout(() => this.flush(), FLUSH_AFTER).unref();
     }
-    const time = this.#wallTime?.(event.at) ?? event.at + this.#offset;
+    const time = this.#wallTime?.(at) ?? at + this.#offset;
+    if (this.encoder.addLost === undefined) return time;
     const lost = this.#lost();
     if (lost > this.#toldLost) {
-      this.encoder.addLost?.(lost - this.#toldLost, time);
+      this.encoder.addLost(lost - this.#toldLost, time);
       this.#toldLost = lost;
     }
-    this.encoder.add(event, time);
+    return time;
   }
 
   /** Logs all events that come, until there are no more; those that the source loses are counted here, too. */
   async follow(events: EventFeed): Promise<void> {
     this.#sources.add(events);
     try {
+      const poured = events.pour?.(this) ?? null;
+      if (poured !== null) return await poured;
       for await (const event of events) {
         this.add(event);
         // One turn of the event loop for all that came, as there may be many.

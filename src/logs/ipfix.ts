@@ -1,6 +1,8 @@
 // IPFIX (RFC 7011): events become records, records of one template a set, sets a message.
 import { NatError } from "../errors.js";
 import type { NatEvent } from "../events/event.js";
+import { writeEvent } from "../events/rows.js";
+import { LAYOUT } from "../native.js";
 import { type Destination, destinationOf } from "./destination.js";
 import { type Encoder, EventLog, type EventLogOptions } from "./event-log.js";
 import { TEMPLATES, type Template, templateOf } from "./ipfix-templates.js";
@@ -83,7 +85,9 @@ export class IpfixEncoder implements Encoder {
   readonly #domain: number;
   readonly #size: number;
   readonly #put: (chunk: Chunk) => void;
+  readonly #row = new Float64Array(LAYOUT.sessionFields);
   #bytes: Buffer;
+  #view: DataView;
   #length = MESSAGE_HEADER;
   #records = 0;
   /** The set that records go into, and where it begins. */
@@ -93,18 +97,34 @@ export class IpfixEncoder implements Encoder {
   constructor(domain: number, size: number, put: (chunk: Chunk) => void) {
     [this.#domain, this.#size, this.#put] = [domain, size, put];
     this.#bytes = Buffer.allocUnsafe(size);
+    this.#view = viewOf(this.#bytes);
   }
 
   add(event: NatEvent, time: number): void {
-    const template = templateOf(event);
+    writeEvent(event, this.#row);
+    this.addRow(this.#row, 0, time);
+  }
+
+  addRow(rows: Float64Array, at: number, time: number): void {
+    const template = templateOf(rows, at);
     if (template === null) return;
     const header = template === this.#template ? 0 : SET_HEADER;
     if (this.#length + header + template.size > this.#size) this.flush();
     if (template !== this.#template) this.#begin(template);
-    for (const { size, value } of template.fields) {
-      writeNumber(this.#bytes, this.#length, size, value(event, time));
-      this.#length += size;
+    const view = this.#view;
+    const { fields } = template;
+    let to = this.#length;
+    writeTime(view, to, time);
+    to += fields[0]!.size;
+    for (let i = 1; i < fields.length; i++) {
+      const { size, value } = fields[i]!;
+      const number = typeof value === "number" ? rows[at + value]! : value(rows, at);
+      if (size === 1) view.setUint8(to, number);
+      else if (size === 2) view.setUint16(to, number);
+      else view.setUint32(to, number);
+      to += size;
     }
+    this.#length = to;
     this.#records++;
   }
 
@@ -115,6 +135,7 @@ export class IpfixEncoder implements Encoder {
     writeHeader(bytes, this.#domain);
     this.#put({ bytes, events: this.#records });
     this.#bytes = Buffer.allocUnsafe(this.#size);
+    this.#view = viewOf(this.#bytes);
     [this.#length, this.#records] = [MESSAGE_HEADER, 0];
   }
 
@@ -162,18 +183,17 @@ function writeHeader(bytes: Buffer, domain: number): void {
 
 /** Writes what is known only when a message goes: when that is, and how many records went before. */
 export function stamp(bytes: Uint8Array, time: number, sequence: number): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const view = viewOf(bytes);
   view.setUint32(4, Math.floor(time / 1000));
   view.setUint32(8, sequence);
 }
 
-function writeNumber(bytes: Buffer, at: number, size: 1 | 2 | 4 | 8, value: number): void {
-  if (size === 1) bytes[at] = value;
-  else if (size === 2) bytes.writeUInt16BE(value, at);
-  else if (size === 4) bytes.writeUInt32BE(value, at);
-  else {
-    const whole = Math.floor(value);
-    bytes.writeUInt32BE(Math.floor(whole / 2 ** 32), at);
-    bytes.writeUInt32BE(whole % 2 ** 32, at + 4);
-  }
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function writeTime(view: DataView, at: number, ms: number): void {
+  const whole = Math.floor(ms);
+  view.setUint32(at, Math.floor(whole / 2 ** 32));
+  view.setUint32(at + 4, whole % 2 ** 32);
 }

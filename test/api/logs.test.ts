@@ -1,5 +1,5 @@
 // Logs of a NAT's events over the loopback interface: what arrives, what is kept while nobody listens, what is counted.
-import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -169,6 +169,76 @@ test("IPFIX over TCP: the collector goes and comes back; what it missed is sent 
   match(told[0]!, /; trying again$/);
   equal(told.at(-1), "it is back");
   await port.close();
+});
+
+test("a log has of a stream what it has of the stream's events: rows are as good as objects", async () => {
+  const config = { inside: ["192.168.226.0/24"], outside: ["203.0.113.1"] };
+  const directory = mkdtempSync(join(tmpdir(), "napt-logs-"));
+  const path = (name: string) => join(directory, name);
+  try {
+    using one = await udpPort();
+    using other = await udpPort();
+    using nat = new Nat(config);
+    const options = { what: "sessions", wallTime } as const;
+    const rows = [
+      new IpfixExporter({ to: one.to, ...options }),
+      new JsonLog({ path: path("rows"), ...options }),
+    ];
+    const objects = [
+      new IpfixExporter({ to: other.to, ...options }),
+      new JsonLog({ path: path("objects"), ...options }),
+    ];
+    const { types } = rows[0]!;
+    nat.translate(udp({ src: "192.168.226.135:3999", dst: "198.51.100.7:53" }), { now: 0 });
+    const waiting = nat.conntrack.events({ types });
+    nat.translate(udp({ src: "192.168.226.135:4000", dst: "198.51.100.7:53" }), { now: 1 });
+    const ends = [
+      rows[0]!.follow(waiting), // what waits already is in it
+      rows[1]!.follow(nat.conntrack.events({ types })),
+      ...objects.map((log) => log.follow(nat.conntrack.events({ types, filter: () => true }))),
+    ];
+    for (let i = 1; i < 100; i++) {
+      nat.translate(udp({ src: `192.168.226.135:${4000 + i}`, dst: "198.51.100.7:53" }), { now: 1 + i });
+    }
+    nat.conntrack.sweep(10_000_000);
+    nat.close();
+    await Promise.all(ends);
+    for (const log of [...rows, ...objects]) await log.close();
+    await until("all came", () => one.datagrams.length > 5 && other.datagrams.length > 5);
+    const told = ({ datagrams }: { datagrams: Buffer[] }) => {
+      const collector = new IpfixCollector();
+      return datagrams.flatMap((bytes) => collector.read(bytes).records);
+    };
+    equal(told(one).length, 1 + 99 + 101);
+    deepEqual(told(one).slice(1), told(other));
+    const lines = (name: string) => readFileSync(path(name), "utf8").split("\n").slice(1);
+    equal(lines("rows").length, 99 + 101 + 1);
+    deepEqual(lines("rows"), lines("objects"));
+    for (const log of rows) equal(log.stats.lost, 0);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("a log that can't go on ends by itself; others' events go on", async () => {
+  using nat = new Nat({ inside: ["192.168.226.0/24"], outside: ["203.0.113.1"] });
+  using port = await udpPort();
+  const wrong = new Error("no time");
+  const faulty = new IpfixExporter({
+    to: port.to,
+    wallTime: () => {
+      throw wrong;
+    },
+  });
+  const followed = faulty.follow(nat.conntrack.events({ types: faulty.types }));
+  const others = nat.conntrack.events();
+  nat.translate(udp({ src: "192.168.226.135:4000", dst: "198.51.100.7:53" }));
+  deepEqual(
+    others.take().map(({ type }) => type),
+    ["binding-created", "session-opened"],
+  );
+  await rejects(followed, wrong);
+  await faulty.close();
 });
 
 const syslogOf = (text: string) =>
