@@ -4,6 +4,7 @@ import { openSink } from "../capture/sink.js";
 import { wholeBlocks } from "../capture/whole-blocks.js";
 import { controlOption, openAnswer } from "./control-client.js";
 import { toWhole } from "./numbers.js";
+import { onEndSignal } from "./signals.js";
 
 interface CaptureOptions {
   readonly control: string;
@@ -55,8 +56,7 @@ async function runCapture(path: string, filter: string[], options: CaptureOption
     answer.destroy();
     throw error;
   });
-  const interrupt = () => answer.destroy();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupt);
+  onEndSignal(() => answer.destroy());
   const name = path === "-" ? "standard output" : path;
   process.stderr.write(`napt: capturing to ${name}; Ctrl-C ends it\n`);
   let packets = 0;
@@ -71,7 +71,6 @@ async function runCapture(path: string, filter: string[], options: CaptureOption
     throw error;
   } finally {
     answer.destroy();
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
     process.stderr.write(`napt: ${packets} packets written to ${name}\n`);
   }
 }

@@ -18,6 +18,7 @@ import { addLogMetrics } from "../metrics/log-metrics.js";
 import { metricsOf } from "../metrics/metrics.js";
 import { toWhole } from "./numbers.js";
 import { become } from "./privileges.js";
+import { onEndSignal } from "./signals.js";
 import { StatusLine } from "./status-line.js";
 
 interface GatewayOptions {
@@ -121,10 +122,7 @@ async function runGateway(options: GatewayOptions): Promise<void> {
     );
   };
   // From the beginning, so that nothing is left where it is ended while it starts.
-  const ended = new Promise<void>((resolve) => {
-    process.once("SIGINT", resolve);
-    process.once("SIGTERM", resolve);
-  });
+  const ended = new Promise<void>((resolve) => onEndSignal(() => resolve()));
   let control: ControlServer | undefined;
   try {
     tellNotices(gateway, ({ level, event, text, fields }) => log.tell(level, event, text, fields));

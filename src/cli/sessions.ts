@@ -151,8 +151,7 @@ async function followSessions(query: Query, { control, json, limit }: SessionsOp
 
 /** As `conntrack -E` prints them, after the time of day; what happened stands at the end where that tells more. */
 function eventLine(event: ToldEvent | LostEvents): string {
-  if (event.type === "lost")
-    return `${event.count} events are lost: they came faster than they are read here`;
+  if (event.type === "lost") return `lost: ${event.count}, as they came faster than they are read here`;
   if (!("session" in event)) return JSON.stringify(event);
   const time = new Date(event.at).toISOString().slice(11, 23);
   const name = FOLLOWED[event.type] ?? `[${event.type}]`;

@@ -1,6 +1,7 @@
 // `napt translate`: a capture in, the same capture as the other side of a NAT sees it out.
 import { statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { constants } from "node:os";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { openSink } from "../capture/sink.js";
@@ -14,6 +15,7 @@ import { Nat } from "../nat.js";
 import type { TranslateReport } from "../translate/report.js";
 import { type TranslateResult, translateCapture } from "../translate/translate.js";
 import { Progress } from "./progress.js";
+import { onEndSignal } from "./signals.js";
 
 interface TranslateOptions {
   readonly output: string;
@@ -28,8 +30,6 @@ interface TranslateOptions {
 
 /** Exit status: input damaged, or the output not whole. */
 const FAILED = 1;
-/** Exit statuses of what a signal ended, as shells count them. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 
 const collect = (value: string, list: string[] = []) => [...list, value];
 
@@ -84,11 +84,10 @@ async function run(input: string, options: TranslateOptions, config: ResolvedNat
   process.exitCode = FAILED; // should a closed pipe end us on the way
   const stop = new AbortController();
   let status: number | null = null;
-  const onSignal = (signal: keyof typeof SIGNALS) => {
-    status = SIGNALS[signal];
+  const unheard = onEndSignal((signal) => {
+    status = 128 + constants.signals[signal]; // as shells count
     stop.abort();
-  };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
+  });
   try {
     const result = await translate(input, options, config, stop.signal);
     if (options.report !== undefined) await writeReport(options.report, result.report);
@@ -99,7 +98,7 @@ async function run(input: string, options: TranslateOptions, config: ResolvedNat
     process.stderr.write("napt: interrupted before anything was read\n");
     return status;
   } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
+    unheard();
   }
 }
 

@@ -19,7 +19,7 @@ export function tellNotices(gateway: Gateway, tell: (notice: Notice) => void): v
   gateway.on("warning", (text: string) => tell({ level: "warn", event: "warning", text, fields: {} }));
   gateway.on("restored", (fields: Restored) => {
     const { restored, expired, refused } = fields;
-    const text = `${restored} sessions restored, ${expired} expired meanwhile, ${refused} refused`;
+    const text = `sessions: ${restored} restored, ${expired} expired meanwhile, ${refused} refused`;
     tell({ level: "info", event: "restored", text, fields });
   });
   gateway.on("address", (address: string) => {

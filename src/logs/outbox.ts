@@ -188,6 +188,6 @@ export class Outbox {
   #tell(text: string): void {
     const lost = this.lost - this.#toldLost;
     this.#toldLost = this.lost;
-    this.#options.warn(lost === 0 ? text : `${text}; ${lost} events are lost`);
+    this.#options.warn(lost === 0 ? text : `${text}; lost: ${lost}`);
   }
 }

@@ -1,6 +1,7 @@
 // Who does what a page says: in an empty folder where napt is installed, as root of a network that nobody else sees,
-// with a /run and a /var/lib of its
-// own. All that was started ends with it.
+// with a /run,
+// a /var/lib, a /var/log and a /var/cache of its own. All that was started ends with it. bin/ has commands for what a
+// page's comments set up.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -27,7 +28,7 @@ export class Reader {
     chmodSync(join(bin, "napt"), 0o755);
     const own = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const settle =
-      "for at in /run /var/lib; do mount -t tmpfs tmpfs $at; done; ip link set lo up; echo ready; exec sleep infinity";
+      "for at in /run /var/lib /var/log /var/cache; do mount -t tmpfs tmpfs $at; done; ip link set lo up; echo ready; exec sleep infinity";
     this.#holder = spawn("unshare", [...own, "sh", "-ec", settle], { stdio: ["ignore", "pipe", "inherit"] });
   }
 
@@ -87,7 +88,10 @@ export class Reader {
     const enter = ["--target", inner!, "--net", "--mount", "--pid", `--wd=${this.folder}`];
     return spawn("nsenter", [...enter, "bash", "-euo", "pipefail", "-c", `exec 2>&1\n${script}`], {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, PATH: `${join(this.folder, "node_modules/.bin")}:${process.env.PATH}` },
+      env: {
+        ...process.env,
+        PATH: `${join(this.folder, "node_modules/.bin")}:${join(__dirname, "bin")}:${process.env.PATH}`,
+      },
     });
   }
 }

@@ -71,7 +71,7 @@ test(`${MANY} connections stand at once, and each carries data, also after the g
   each();
   equal(await lab.end(first, "SIGKILL"), null);
   const second = await start();
-  match(second.output(), new RegExp(`napt: ${MANY} sessions restored, 0 expired meanwhile, 0 refused`));
+  match(second.output(), new RegExp(`napt: sessions: ${MANY} restored, 0 expired meanwhile, 0 refused`));
   await allSay("echoed 2");
   equal((await status()).nat.sessions.active, MANY);
   equal(clients.map(({ output }) => output().match(/lost.*/g)).join(""), "");

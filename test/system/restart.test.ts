@@ -42,7 +42,7 @@ test("killed under load and started again, transfers go on both ways, and forwar
 
   const second = await lab.gateway({ forwards }, saved(lab));
   await until("word of it", () => second.output().includes("restored"));
-  match(second.output(), /napt: [1-9]\d* sessions restored, 0 expired meanwhile, 0 refused/);
+  match(second.output(), /napt: sessions: [1-9]\d* restored, 0 expired meanwhile, 0 refused/);
   await stream.goesOn();
   stream.isWhole();
   equal(await public_(), port);

@@ -179,7 +179,7 @@ describe("an outbox", () => {
     deepEqual(end.sent, ["1234", "7890", ""]);
     deepEqual(counts(outbox), [10, 8]);
     // Of the second loss within a minute nothing is said.
-    deepEqual(told, ["there is no more room for what waits; 3 events are lost"]);
+    deepEqual(told, ["there is no more room for what waits; lost: 3"]);
     await outbox.close(0);
   });
 
@@ -193,7 +193,7 @@ describe("an outbox", () => {
     outbox.put(chunk("b", 3));
     await turns();
     deepEqual(counts(outbox), [3, 2]);
-    deepEqual(told, ["no room; 2 events are lost"]);
+    deepEqual(told, ["no room; lost: 2"]);
     equal(end.opened, 1);
     await outbox.close(0);
   });

@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import { NatError } from "../../errors.js";
 import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../gateway/top.js";
 import { askOnce, controlOption } from "../control-client.js";
+import { onEndSignal } from "../signals.js";
 import { paintFor } from "../style.js";
 import { Screen } from "./screen.js";
 import { flowOf, type Key, newWatch, press, type Reading, type WatchState, withReading } from "./state.js";
@@ -89,8 +90,7 @@ class Live {
   async run(): Promise<void> {
     const { signal } = this.#end;
     const end = () => this.#end.abort();
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-    for (const name of signals) process.once(name, end);
+    onEndSignal(end, ["SIGINT", "SIGTERM", "SIGHUP"]);
     process.stdin.once("end", end);
     const show = () => this.#put(this.#state);
     this.#screen = new Screen(process.stdin, process.stdout, (key) => this.#press(key), show);
@@ -104,7 +104,6 @@ class Live {
       await Promise.all([reading, top]);
     } finally {
       this.#screen.close();
-      for (const name of signals) process.off(name, end);
     }
   }
 
