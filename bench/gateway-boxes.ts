@@ -8,7 +8,7 @@ const HOSTS = "10.1.0.0/16";
 const POOL = "203.0.113.64/26";
 const SESSIONS = 1 << 21;
 
-export const BOX_NAMES = ["kernel", "packet", "tun"] as const;
+export const BOX_NAMES = ["kernel", "packet", "busy", "tun"] as const;
 export type BoxName = (typeof BOX_NAMES)[number];
 
 export interface Box {
@@ -35,6 +35,11 @@ export async function openBox(name: BoxName, more: object = {}): Promise<Box> {
   }
 }
 
+const ETHERNET = {
+  inside: { interface: "gin0", address: `${INSIDE_GATEWAY}/24`, router: INSIDE_HOST },
+  outside: { interface: "gout0", address: `${PUBLIC}/24` },
+};
+
 const OPEN: Record<BoxName, (lab: Lab, more: object) => Promise<Running | null>> = {
   kernel: async (lab) => {
     await routeByKernel(lab);
@@ -47,12 +52,8 @@ const OPEN: Record<BoxName, (lab: Lab, more: object) => Promise<Running | null>>
     giveConntrackRoom();
     return null;
   },
-  packet: (lab, more) =>
-    napt(lab, {
-      inside: { interface: "gin0", address: `${INSIDE_GATEWAY}/24`, router: INSIDE_HOST },
-      outside: { interface: "gout0", address: `${PUBLIC}/24` },
-      ...more,
-    }),
+  packet: (lab, more) => napt(lab, { ...ETHERNET, ...more }),
+  busy: (lab, more) => napt(lab, { ...ETHERNET, busyPoll: true, ...more }),
   tun: async (lab, more) => {
     await lab.exec(
       "gw",

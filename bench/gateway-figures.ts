@@ -54,8 +54,8 @@ export const FIGURES = {
     bars: { packet: { most: 1.5 } },
   },
   connections: { name: "TCP connections", unit: "a second", bars: { packet: { least: 1.2 } } },
-  p50: { name: "ping, p50", unit: "us", bars: { packet: { most: 1.8 } } },
-  p99: { name: "ping, p99", unit: "us", bars: { packet: { most: 1.5 } } },
+  p50: { name: "ping, p50", unit: "us", bars: { packet: { most: 1.8 }, busy: { most: 1.8 } } },
+  p99: { name: "ping, p99", unit: "us", bars: { packet: { most: 1.5 }, busy: { most: 1.5 } } },
   idle: { name: "CPU of the process, idle", unit: "%", bars: { packet: { most: 1, of: "value" } } },
 } satisfies Record<string, Figure>;
 

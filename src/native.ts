@@ -215,6 +215,8 @@ export interface NativeGateway {
   describe(side: NativeSide): NativeLink;
   /** Of what goes to a side; 0: any. */
   setMtu(side: NativeSide, mtu: number): void;
+  /** Whether the thread looks for frames all the time, and never sleeps. */
+  setBusyPoll(on: boolean): void;
   /** Addresses in host order; nobody on the network is known any more. */
   setNetwork(side: NativeSide, network: number, mask: number, router: number): void;
   /** False when the port can't. */

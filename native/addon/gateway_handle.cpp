@@ -69,6 +69,7 @@ Napi::Function GatewayHandle::define(Napi::Env env) {
       {InstanceMethod<&GatewayHandle::start>("start"), InstanceMethod<&GatewayHandle::stop>("stop"),
        InstanceMethod<&GatewayHandle::describe>("describe"),
        InstanceMethod<&GatewayHandle::setMtu>("setMtu"),
+       InstanceMethod<&GatewayHandle::setBusyPoll>("setBusyPoll"),
        InstanceMethod<&GatewayHandle::setNetwork>("setNetwork"),
        InstanceMethod<&GatewayHandle::setFilter>("setFilter"),
        InstanceMethod<&GatewayHandle::setNeighbour>("setNeighbour"),
@@ -133,6 +134,12 @@ Napi::Value GatewayHandle::setMtu(const Napi::CallbackInfo& info) {
   if (gateway_ != nullptr) {
     gateway_->setMtu(sideOf(info[0]), info[1].As<Napi::Number>().Uint32Value());
   }
+  return info.Env().Undefined();
+}
+
+/// setBusyPoll(on)
+Napi::Value GatewayHandle::setBusyPoll(const Napi::CallbackInfo& info) {
+  if (gateway_ != nullptr) gateway_->setBusyPoll(info[0].ToBoolean());
   return info.Env().Undefined();
 }
 

@@ -19,6 +19,7 @@ class GatewayHandle : public Napi::ObjectWrap<GatewayHandle> {
   Napi::Value stop(const Napi::CallbackInfo& info);
   Napi::Value describe(const Napi::CallbackInfo& info);
   Napi::Value setMtu(const Napi::CallbackInfo& info);
+  Napi::Value setBusyPoll(const Napi::CallbackInfo& info);
   Napi::Value setNetwork(const Napi::CallbackInfo& info);
   Napi::Value setFilter(const Napi::CallbackInfo& info);
   Napi::Value setNeighbour(const Napi::CallbackInfo& info);

@@ -71,7 +71,7 @@ void Gateway::waitForFrames() {
   pollfd waits[] = {{sides_[kInside].port->descriptor(), POLLIN, 0},
                     {sides_[kOutside].port->descriptor(), POLLIN, 0},
                     {wake_, POLLIN, 0}};
-  poll(waits, 3, static_cast<int>(kTidyEvery / kMillisecond));
+  poll(waits, 3, busyPoll_ ? 0 : static_cast<int>(kTidyEvery / kMillisecond));
   if (waits[2].revents != 0) {
     eventfd_t woken = 0;
     eventfd_read(wake_, &woken);

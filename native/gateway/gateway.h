@@ -54,6 +54,8 @@ class Gateway {
   /// The largest packet that goes to a side. The translator goes by the same; here it holds for the
   /// segments that a super-packet will be cut into. 0: any.
   void setMtu(GatewaySide side, uint32_t mtu) { mtus_[side] = mtu; }
+  /// Whether the thread goes on looking for frames instead of sleeping until some come.
+  void setBusyPoll(bool on) { busyPoll_ = on; }
   /// Changes what a network reaches itself, and who takes the rest; nobody there is known any more.
   void setNetwork(GatewaySide side, uint32_t prefix, uint32_t mask, uint32_t router);
   void setNeighbour(GatewaySide side, uint32_t address, const Mac& mac);
@@ -115,6 +117,7 @@ class Gateway {
   std::thread thread_;
   std::atomic<bool> stopping_ = false;
   std::atomic<uint32_t> mtus_[2] = {0, 0};
+  std::atomic<bool> busyPoll_ = false;
   int wake_ = -1;
 
   // Of the burst under way.

@@ -38,6 +38,11 @@ class MemoryPort final : public Port {
     const std::lock_guard lock(mutex_);
     return left_.size();
   }
+  /// How often frames were asked for.
+  size_t looks() {
+    const std::lock_guard lock(mutex_);
+    return looks_;
+  }
 
   const uint8_t* hardwareAddress() const override { return kInsideMac.data(); }
   uint32_t mtu() const override { return 1500; }
@@ -46,6 +51,7 @@ class MemoryPort final : public Port {
   size_t memorySize() const override { return memory_.size(); }
   uint32_t receive(Frame* frames, uint32_t most) override {
     const std::lock_guard lock(mutex_);
+    looks_++;
     uint32_t n = 0;
     for (; n < std::min(most, kSlots) && !arriving_.empty(); n++) {
       const Bytes& frame = arriving_.front();
@@ -72,6 +78,7 @@ class MemoryPort final : public Port {
   std::mutex mutex_;
   std::deque<Bytes> arriving_;
   std::vector<Bytes> left_;
+  size_t looks_ = 0;
   std::vector<uint8_t> memory_;
   const int ready_;
   PortCounters counters_;
@@ -120,6 +127,15 @@ struct Box {
 const End kHost{ip(192, 168, 226, 135), 4000}, kService{kServer, 53};
 
 }  // namespace
+
+TEST_CASE("gateway: busy polling looks for frames without any to wake it, and translates") {
+  Box box;
+  box.gateway->setBusyPoll(true);
+  // A thread that sleeps between would look ten times a second.
+  until([&] { return box.inside->looks() > 2000; });
+  box.inside->deliver(framed(kInsideMac, kHostMac, udp(kHost, kService)));
+  until([&] { return box.outside->count() == 1; });
+}
 
 TEST_CASE("gateway: packets go to their next hop, translated, and answers come back") {
   Box box;

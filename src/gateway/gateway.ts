@@ -317,6 +317,7 @@ export class Gateway extends EventEmitter {
     const [inside, outside] = this.#sides;
     this.#native.setMtu(INSIDE, config.mtu.inside);
     this.#native.setMtu(OUTSIDE, config.mtu.outside);
+    this.#native.setBusyPoll(this.#config.busyPoll);
     const network = this.#config.outside;
     if (!isDeepStrictEqual(outside.network, network)) outside.move(network);
     if (this.#shared !== null) this.#native.setFilter(OUTSIDE, this.#shared.change(network, this.forwards));

@@ -1,6 +1,6 @@
 // `napt gateway` between network namespaces: real kernels on both sides, real programs on them.
 import { deepEqual, doesNotMatch, equal, match, ok, rejects } from "node:assert/strict";
-import { statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { INSIDE_GATEWAY, INSIDE_HOST, Lab, OUTSIDE_HOST, PUBLIC, until, whyNoLab } from "./lab.js";
@@ -53,6 +53,27 @@ async function received(lab: Lab, place: "in" | "out", name: string): Promise<nu
   const [link] = JSON.parse(await lab.exec(place, "ip", "-j", "-s", "link", "show", name));
   return link.stats64.rx.packets;
 }
+
+test("busy polling keeps a thread awake, until a reload has it sleep", { skip }, async () => {
+  await using lab = await Lab.create();
+  const gateway = await lab.gateway({}, { busyPoll: true });
+  const tasks = `/proc/${gateway.process.pid}/task`;
+  const isRunning = () =>
+    readdirSync(tasks).some((task) => / R /.test(readFileSync(`${tasks}/${task}/stat`, "utf8")));
+  const staysSo = async (what: boolean) => {
+    for (let i = 0; i < 20; i++) {
+      if (isRunning() !== what) return false;
+      await sleep(10);
+    }
+    return true;
+  };
+  await until("a thread never sleeps", () => staysSo(true));
+  match(await lab.exec("in", "ping", "-c", "3", "-i", "0.2", OUTSIDE_HOST), / 0% packet loss/);
+  lab.configFile({}, {});
+  equal(await lab.ask("reload"), "");
+  await until("all sleep", () => staysSo(false));
+  match(await lab.exec("in", "ping", "-c", "3", "-i", "0.2", OUTSIDE_HOST), / 0% packet loss/);
+});
 
 test("without offloads, as a card that has none", { skip: skip || whyNoLab("ethtool") }, async () => {
   await using lab = await Lab.create();
