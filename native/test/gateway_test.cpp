@@ -228,6 +228,13 @@ TEST_CASE(
     CHECK(add(Bytes(17), kEtherArp) == Punts::kMore);
     CHECK(punts.take().size() == Punts::kShare + 3);
   }
+  // Whose address is cut off is nobody, whatever lies behind.
+  for (uint32_t i = 0; i <= Punts::kShare; i++) {
+    Bytes bytes = framed(kInsideMac, kHostMac, arp(ip(10, 0, 0, uint8_t(i))), kEtherArp);
+    const auto added = punts.add(GatewaySide::kInside, 0, {bytes.data(), kEthernetHeader + 17, {}});
+    CHECK((added == Punts::kFull) == (i == Punts::kShare));
+  }
+  punts.take();
   for (uint32_t i = 0; i < Punts::kMost; i++)
     CHECK(add(arp(ip(10, 0, 0, uint8_t(i))), kEtherArp) != Punts::kFull);
   CHECK(add(arp(ip(10, 0, 1, 1)), kEtherArp) == Punts::kFull);
