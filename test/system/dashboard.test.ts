@@ -118,6 +118,14 @@ test("rates, sessions, drops and interfaces are shown, in light and dark, wide a
       deepEqual(await dashboard.faults(), [], `${view}, ${colorScheme}`);
     }
   }
+  // Charts have the new colours, also when they were not to be seen while those changed.
+  await page.evaluate(
+    "document.querySelectorAll('canvas').forEach((canvas) => { canvas.dataset.dark = 'yes'; })",
+  );
+  await page.emulateMedia({ colorScheme: "light" });
+  equal(await page.locator("#throughput canvas[data-dark]").count(), 1);
+  await dashboard.view("overview");
+  await until("charts are drawn anew", async () => (await page.locator("canvas[data-dark]").count()) === 0);
   await page.setViewportSize({ width: 390, height: 800 });
   for (const view of ["overview", "sessions", "forwards", "explain", "behaviour"]) {
     await dashboard.view(view);

@@ -26,6 +26,8 @@ export class Chart {
   #values;
   /** @type {uPlot | null} */
   #plot = null;
+  /** Its lines are others by now, or their colours. */
+  #isStale = false;
   #legend = element("ul", { class: "legend" });
   #area = element("div", { class: "plot", role: "img" });
 
@@ -42,7 +44,10 @@ export class Chart {
     this.#area.setAttribute("aria-label", `${caption?.textContent ?? ""}, a chart of the last five minutes`);
     caption?.append(this.#legend);
     figure.append(this.#area);
-    darkness.addEventListener("change", () => this.#draw(true));
+    darkness.addEventListener("change", () => {
+      this.#isStale = true;
+      this.#draw();
+    });
     new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(this.#area);
   }
 
@@ -66,7 +71,8 @@ export class Chart {
     });
     const cut = this.#times.findIndex((time) => time >= at - SHOWN);
     for (const list of [this.#times, ...this.#values]) list.splice(0, cut);
-    this.#draw(this.#names.length !== known);
+    if (this.#names.length !== known) this.#isStale = true;
+    this.#draw();
   }
 
   /** There was no reading for a while: no line leads over that. */
@@ -93,13 +99,13 @@ export class Chart {
     return { width: Math.max(200, this.#area.clientWidth), height: HEIGHT };
   }
 
-  /** @param {boolean} anew the lines are others, or their colours */
-  #draw(anew) {
+  #draw() {
     // Of a view that is not shown nothing is drawn; it comes with the next point.
     if (this.#area.clientWidth === 0) return;
-    if (anew) {
+    if (this.#isStale) {
       this.#plot?.destroy();
       this.#plot = null;
+      this.#isStale = false;
     }
     const data = /** @type {uPlot.AlignedData} */ ([this.#times, ...this.#values]);
     if (this.#plot === null) this.#plot = new uPlot(this.#options(), data, this.#area);
