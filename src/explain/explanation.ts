@@ -1,5 +1,6 @@
 // What would become of a packet, and why: the answer of `nat.explain`.
 import { isInAny, parseIpv4 } from "../config/cidr.js";
+import { parsePorts } from "../config/endpoint.js";
 import { WITH_PORTS } from "../config/protocols.js";
 import type { ResolvedNatConfig } from "../config/schema.js";
 import {
@@ -167,7 +168,8 @@ function rulesOf(
     } else if (to !== null) {
       rules.push(bindingRule(to, hosts));
     } else {
-      rules.push(hosts.permanent(...publicEndpointOf(packet)));
+      const [protocol, end] = endOf(packet, "destination");
+      rules.push(hosts.permanent(protocol, { ...end, port: end.port ?? 0 }));
     }
   }
   const key = reason === null ? null : remedyFor(reason, direction).key;
@@ -186,11 +188,18 @@ function bindingRule({ flags, permanent, protocol, public: outside }: Row, hosts
 /** Why a packet is left alone. */
 function passedBy(direction: Verdict["direction"], packet: Uint8Array, config: ResolvedNatConfig): Rule {
   if (direction !== "none") {
-    const remote = direction === "outbound" ? addressAt(packet, 16) : addressAt(packet, 12);
-    const number = config.exempt.findIndex(({ destination }) => isInAny([destination], remote));
-    return number === -1
+    const [protocol, remote] = endOf(packet, direction === "outbound" ? "destination" : "source");
+    const number = config.exempt.findIndex((rule) => {
+      if (!isInAny([rule.destination], parseIpv4(remote.address)!)) return false;
+      if (rule.protocol !== undefined && rule.protocol !== protocol) return false;
+      if (rule.ports === undefined) return true;
+      const { lo, hi } = parsePorts(rule.ports)!;
+      return remote.port !== null && remote.port >= lo && remote.port <= hi;
+    });
+    const rule = config.exempt[number];
+    return rule === undefined
       ? { key: "exempt", value: "as its first fragment, or the packet that it quotes" }
-      : { key: `exempt[${number}]`, value: config.exempt[number]!.destination };
+      : { key: `exempt[${number}]`, value: words(rule.destination, rule.protocol, rule.ports) };
   }
   const isInside = (at: number) => isInAny(config.inside, addressAt(packet, at));
   return isInside(12) && isInside(16)
@@ -202,11 +211,24 @@ function addressAt(packet: Uint8Array, at: number): number {
   return parseIpv4(packet.subarray(at, at + 4).join(".")) ?? 0;
 }
 
-/** Where an inbound packet goes: its protocol's name, and the public endpoint; port 0 where it has none. */
-function publicEndpointOf(packet: Uint8Array): [protocol: string, endpoint: SessionEndpoint] {
+const words = (...parts: (string | undefined)[]) => parts.filter((part) => part !== undefined).join(" ");
+
+/** An end of a packet and its protocol's name; port null where it has none: no such protocol, or a later fragment. */
+function endOf(
+  packet: Uint8Array,
+  end: "source" | "destination",
+): [protocol: string, endpoint: { readonly address: string; readonly port: number | null }] {
   const protocol = protocolName(packet[9]!);
-  const body = (packet[0]! & 15) * 4;
-  const hasPorts = WITH_PORTS.some((name) => name === protocol) && packet.length >= body + 4;
-  const port = hasPorts ? (packet[body + 2]! << 8) | packet[body + 3]! : 0;
-  return [protocol, { address: packet.subarray(16, 20).join("."), port }];
+  const [address, port] = end === "source" ? [12, 0] : [16, 2];
+  const at = (packet[0]! & 15) * 4 + port;
+  const isLaterFragment = (packet[6]! & 0x1f) !== 0 || packet[7] !== 0;
+  const hasPorts =
+    WITH_PORTS.some((name) => name === protocol) && packet.length >= at + 2 && !isLaterFragment;
+  return [
+    protocol,
+    {
+      address: packet.subarray(address, address + 4).join("."),
+      port: hasPorts ? (packet[at]! << 8) | packet[at + 1]! : null,
+    },
+  ];
 }

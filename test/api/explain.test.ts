@@ -113,6 +113,13 @@ describe("a packet that would be translated", () => {
     assert.deepEqual(change, { name: "bytes 42 to 43", before: "0x05b4", after: "0x0230" });
   });
 
+  const EXEMPT: NatConfig["exempt"] = [
+    { destination: "198.51.100.0/24", protocol: "tcp" },
+    { destination: "198.51.100.0/24", protocol: "udp", ports: "1-49" },
+    "198.51.100.8/32",
+    { destination: "198.51.100.0/24", protocol: "udp", ports: "50-53" },
+    "198.51.100.7/32",
+  ];
   const configured: [config: Partial<NatConfig>, flow: string, rules: string[]][] = [
     [
       { forwards: [{ protocol: "udp", outside: "203.0.113.1:53", inside: "192.168.226.135:5353" }] },
@@ -136,6 +143,14 @@ describe("a packet that would be translated", () => {
     ],
     [{ mapping: { udp: "address-dependent" } }, QUESTION, ["mapping: address-dependent"]],
     [{ exempt: ["198.51.100.0/24"] }, QUESTION, ["exempt[0]: 198.51.100.0/24"]],
+    ...(
+      [
+        [QUESTION, ["exempt[3]: 198.51.100.0/24 udp 50-53"]],
+        ["udp 192.168.226.135:4000 > 198.51.100.7:54", ["exempt[4]: 198.51.100.7/32"]],
+        ["tcp 192.168.226.135:4000 > 198.51.100.7:53", ["exempt[0]: 198.51.100.0/24 tcp"]],
+        ["udp 198.51.100.7:53 > 192.168.226.135:54", ["exempt[3]: 198.51.100.0/24 udp 50-53"]],
+      ] as const
+    ).map(([flow, rule]): [Partial<NatConfig>, string, string[]] => [{ exempt: EXEMPT }, flow, [...rule]]),
     [{}, "udp 192.168.226.135:1 > 192.168.226.136:2", ["inside: both ends are inside"]],
     [{ unmatched: "pass" }, "udp 192.0.2.1:1 > 192.0.2.2:2", ["unmatched: pass"]],
   ];
