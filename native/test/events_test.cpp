@@ -423,6 +423,22 @@ TEST_CASE("events: port blocks, and how many there are left") {
         Names{"session-deleted", "binding-released", "block-released", "pool-relieved"});
 }
 
+TEST_CASE("events: ports that rest are not given, and relieve nobody") {
+  Config c = small(1024);
+  c.holdDown = 60 * kSecond;
+  c.holdDownPorts = 128;
+  Heard heard(c);
+  for (int i = 0; i < 922; i++) mapped(*heard.nat, host(1, 4000 + i));
+  CHECK(heard.names().size() == 2 * 922 + 1);
+  for (int i = 0; i < 110; i++) {
+    heard.nat->deleteSession(heard.slotOf(host(1, 4000 + i), kRemote));
+    CHECK(heard.names() == Names{"session-deleted", "binding-released"});
+  }
+  mapped(*heard.nat, host(2), kRemote, 61 * kSecond);
+  CHECK(heard.names() == Names{"binding-created", "pool-relieved", "session-opened"});
+  CHECK(heard.last[1].numbers[0] == 813);
+}
+
 TEST_CASE("events: blocks that rest are not given, and relieve nobody") {
   Config c = small(8);
   c.blockSize = 4;
@@ -455,6 +471,21 @@ TEST_CASE("events: a host at its quotas is told every ten seconds") {
   // What makes room in time is no refusal.
   CHECK(refused(301) == Names{"session-expired", "session-expired", "binding-released",
                               "binding-created", "session-opened"});
+}
+
+TEST_CASE("events: a host is told of, whoever had its place before") {
+  Config c = config();
+  c.policies[0].sessionLimit = 1;
+  Heard heard(c);
+  const End far{kRemote.address, 9};
+  for (const int i : {1, 2}) {
+    mapped(*heard.nat, host(i));
+    mapped(*heard.nat, host(i), far, static_cast<uint64_t>(i) * kSecond);
+    CHECK(heard.names() == Names{"binding-created", "session-opened", "host-limit"});
+    CHECK(heard.last[2].inside == host(i).address);
+    heard.nat->deleteSession(heard.slotOf(host(i), kRemote));
+    heard.names();
+  }
 }
 
 TEST_CASE("events: each quota has a name, and others are others'") {
@@ -581,6 +612,19 @@ TEST_CASE("events: a change of config with blocks") {
   CHECK(heard.names() == Names{"block-released"});
   heard.change(c);
   CHECK(heard.names() == Names{"block-allocated"});
+}
+
+TEST_CASE("events: a change of config from ports to blocks relieves the ports") {
+  Config c = small(4);
+  c.blockSize = 4;
+  Heard heard(small(4));
+  for (int port = 1; port <= 4; port++) mapped(*heard.nat, host(1, port));
+  heard.names();
+  heard.change(c);
+  CHECK(heard.names() == Names{"block-allocated", "pool-relieved"});
+  CHECK(heard.last[1].protocol == kUdp);
+  heard.change(small(4));
+  CHECK(heard.names() == Names{"block-released"});
 }
 
 TEST_CASE("events: a change of config relieves a pool, or does not") {
