@@ -137,6 +137,11 @@ TEST_CASE("records go around in the ring in one piece, whatever their size") {
 TEST_CASE("a reader that tells nonsense leads a tap nowhere") {
   TapReader reader;
   const Bytes packet(1000, 0x45);
+  // It can't have read what was not written: nobody knows what it has.
+  reader.header().read = 1;
+  reader.tap->show(of(packet));
+  CHECK(reader.header().written == 0);
+  CHECK(reader.header().lost == 1);
   for (const uint32_t word : {1u, 0x80000000u, 0xfffffff0u}) {
     reader.header().read = word;
     for (uint32_t i = 0; i < 1000; i++) reader.tap->show(of(packet));

@@ -9,6 +9,8 @@ import { after, describe, test } from "node:test";
 import {
   captureTap,
   commentOf,
+  DESCRIPTOR,
+  DESCRIPTOR_WORDS,
   FROM_OUTSIDE,
   Nat,
   NatError,
@@ -122,6 +124,32 @@ describe("a tap", () => {
     );
   });
 
+  test("tells each packet of a batch its own time", async () => {
+    using nat = new Nat(CONFIG);
+    const tap = nat.tap({ epoch: 1000 });
+    const batch = nat.batch({ slots: 2, bytes: 256 });
+    batch.push(question());
+    const late = batch.push(question());
+    batch.descriptors[late * DESCRIPTOR_WORDS + DESCRIPTOR.delay] = 2_500_000; // ns
+    nat.translateBatch(batch, 5);
+    assert.deepEqual(
+      (await shown(tap)).map(({ time }) => time),
+      [1005, 1005, 1007.5, 1007.5],
+    );
+  });
+
+  test("believes the caller where a packet came from, if nothing else tells", async () => {
+    using nat = new Nat(CONFIG);
+    const tap = nat.tap();
+    for (const flags of [0, FROM_OUTSIDE]) {
+      const broken = question();
+      broken[10]! ^= 1; // its header's checksum
+      nat.translate(broken, { flags });
+    }
+    const sides = (await shown(tap)).map(({ side, way }) => `${side} ${way}`);
+    assert.deepEqual(sides, ["inside came", "outside came"]);
+  });
+
   test("shows hairpinned packets inside twice; passed ones on both sides, or where they stay", async () => {
     using nat = new Nat({ ...PRESERVING, filtering: "endpoint-independent", exempt: ["198.51.100.16/28"] });
     nat.translate(question());
@@ -179,6 +207,21 @@ describe("a tap", () => {
       taken.map(({ packet }) => hex(packet)),
     );
     assert.ok(list.slice(-4).every(({ verdict, session }) => verdict === null && session === null));
+    // Word of a fragment that died is no packet.
+    const silent = nat.tap();
+    const lone = udp({
+      src: "192.168.226.135:4000",
+      dst: "198.51.100.7:53",
+      id: 10,
+      payload: new Uint8Array(64),
+    });
+    nat.translate(fragments(lone, [32])[1]!, { now: 5 });
+    nat.conntrack.sweep(60_000);
+    assert.deepEqual(
+      nat.take().map(({ kind }) => kind),
+      ["discarded"],
+    );
+    assert.deepEqual((await shown(silent)).map(inWords), ["inside came outbound held"]);
   });
 
   test("tells apart what an ALG made longer", async () => {
@@ -206,6 +249,19 @@ describe("a tap", () => {
       list.map(({ packet, length }) => [packet.length, length]),
       [...new Array(3).fill([24, question().length]), [24, 900], [24, 900]],
     );
+  });
+
+  test("is not cut short by another's snaplen", async () => {
+    using nat = new Nat(CONFIG);
+    const taps = [nat.tap(), nat.tap({ snaplen: 20 })];
+    const packet = question();
+    nat.translate(packet);
+    const lengths = [];
+    for (const tap of taps) lengths.push((await shown(tap)).map((shown) => shown.packet.length));
+    assert.deepEqual(lengths, [
+      [packet.length, packet.length],
+      [20, 20],
+    ]);
   });
 
   test("shows what its filter says", async () => {
