@@ -1,4 +1,5 @@
 import { randomFillSync } from "node:crypto";
+import { monotonicNow, wallOffset } from "./clock.js";
 import { compileConfig } from "./config/compile.js";
 import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
@@ -56,7 +57,6 @@ export let engineOf: (nat: Nat) => Engine;
 
 const KINDS = ["fragment", "icmp", "discarded"] as const;
 const NO_OPTIONS: TranslateOptions = {};
-const performanceNow = () => performance.now();
 
 /**
  * A NAT: one owner of public addresses and their ports, with the sessions through them.
@@ -89,12 +89,12 @@ export class Nat {
    * @throws ConfigError when the config is not right
    * @throws NatError NAT_ERR_ARGUMENT for a bad option, NAT_ERR_MEMORY when the system refuses the memory
    */
-  constructor(config: NatConfig, { seed, clock = performanceNow }: NatOptions = {}) {
+  constructor(config: NatConfig, { seed, clock = monotonicNow }: NatOptions = {}) {
     if (typeof clock !== "function")
       throw new NatError("NAT_ERR_ARGUMENT", "clock: expected a function that gives ms");
     this.#config = parseConfig(config);
     this.#clock = clock;
-    this.#epoch = clock === performanceNow ? Date.now() - performance.now() : 0;
+    this.#epoch = clock === monotonicNow ? wallOffset() : 0;
     const words = seedWords(seed);
     this.#engine = guarded(() => new native.Engine(compileConfig(this.#config), words));
     this.conntrack = new Conntrack(this.#engine, clock);

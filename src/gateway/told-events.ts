@@ -2,6 +2,7 @@
 import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { wallOffset } from "../clock.js";
 import { NatError } from "../errors.js";
 import { NAT_EVENTS, type NatEvent, type NatEventType, type SessionEvent } from "../events/event.js";
 import type { EventOptions, EventStream } from "../events/event-stream.js";
@@ -86,7 +87,7 @@ async function* linesOf(events: EventStream): AsyncIterable<string> {
 }
 
 function toldEvent(event: NatEvent): ToldEvent {
-  const at = Math.round(Date.now() - performance.now() + event.at);
+  const at = Math.round(wallOffset() + event.at);
   if (!("session" in event)) return { ...event, at };
   const { createdAt, ...session } = event.session;
   return { ...event, at, session: { ...session, age: Math.max(0, seconds(createdAt, event.at)) } };

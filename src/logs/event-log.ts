@@ -1,4 +1,5 @@
 // A log of a NAT's events, whatever it is written in: events go in, chunks of bytes go out, nobody waits.
+import { wallOffset } from "../clock.js";
 import { NAT_EVENTS, type NatEvent, type NatEventType } from "../events/event.js";
 import type { EventSink } from "../events/event-stream.js";
 import { eventAt } from "../events/rows.js";
@@ -155,9 +156,4 @@ export abstract class EventLog {
     this.flush();
     await this.outbox.close(CLOSE_WITHIN);
   }
-}
-
-/** From the monotonic clock to the wall's, which may be set at any time. */
-function wallOffset(): number {
-  return Date.now() - performance.now();
 }

@@ -57,7 +57,7 @@ test("the faults of both parts are told at once, each with its key", () => {
     ],
   );
   deepEqual(faultsOf(undefined), [
-    "gateway: undefined is not an object; give one with the keys inside, outside, control, http, sessions, capture, log, export, user",
+    "gateway: undefined is not an object; give one with the keys inside, outside, busyPoll, control, http, sessions, capture, log, export, user",
   ]);
 });
 

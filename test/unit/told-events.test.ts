@@ -102,7 +102,7 @@ describe("the stream of events", () => {
     );
     const about = (await lines(fitting, 2)).map(({ type, session }) => [
       type,
-      (session as never)["inside"]["port"],
+      (session as { inside: { port: number } }).inside.port,
     ]);
     deepEqual(about, [
       ["session-opened", 4001],

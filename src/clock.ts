@@ -1,0 +1,23 @@
+// The system's clocks.
+
+/** Ms of the monotonic clock: a NAT's, unless it is given another. */
+export const monotonicNow = (): number => performance.now();
+
+/** Two clocks that are looked at within so many ms are looked at at once. */
+const AT_ONCE = 0.2;
+
+/** Ms to add to the monotonic clock's for those since 1970. Not kept for long: the system's time may be set. */
+export function wallOffset(): number {
+  let offset = 0;
+  let least = Number.POSITIVE_INFINITY;
+  // Something else may run between the looks at both.
+  for (let tries = 0; tries < 10 && least > AT_ONCE; tries++) {
+    const before = performance.now();
+    const wall = Date.now();
+    const apart = performance.now() - before;
+    if (apart >= least) continue;
+    least = apart;
+    offset = wall - before - apart / 2;
+  }
+  return offset;
+}
