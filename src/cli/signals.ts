@@ -15,6 +15,8 @@ export function onEndSignal(
   const hear = (signal: NodeJS.Signals) => {
     if (asked === null) {
       asked = performance.now();
+      // Left to itself, a process stops listening before it is gone.
+      process.once("beforeExit", () => process.exit());
       end(signal);
     } else if (performance.now() - asked > ONE_REQUEST) {
       stop();

@@ -1,5 +1,7 @@
 // How commands are ended by signals.
 import { deepEqual } from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mock, test } from "node:test";
 import { onEndSignal } from "../../src/cli/signals.js";
 
@@ -9,6 +11,11 @@ test("a signal that comes twice, as timeout(1) sends it, is one request; asked a
   const kill = mock.method(process, "kill", () => true);
   t.after(() => mock.restoreAll());
   const before = process.listenerCount("SIGUSR2");
+  const last = process.listeners("beforeExit");
+  t.after(() => {
+    for (const added of process.listeners("beforeExit"))
+      if (!last.includes(added)) process.off("beforeExit", added);
+  });
   const heard: string[] = [];
   onEndSignal((signal) => heard.push(signal), ["SIGUSR2"]);
   const killed = () => kill.mock.calls.map((call) => call.arguments);
@@ -35,4 +42,23 @@ test("who stops listening is not called", () => {
   stop();
   deepEqual(process.listenerCount("SIGUSR2"), before);
   deepEqual(heard, []);
+});
+
+test("a signal's echo does not change how a command ends, however late in its end it comes", async () => {
+  const command = `
+    const { onEndSignal } = require(${JSON.stringify(require.resolve("../../src/cli/signals.ts"))});
+    const work = setInterval(() => {}, 1000);
+    onEndSignal(() => { clearInterval(work); process.exitCode = 7; });
+    console.log("ready");`;
+  const child = spawn(process.execPath, ["--import", "tsx", "-e", command], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  await once(child.stdout, "data");
+  const echo = spawn("sh", ["-c", `while kill -TERM ${child.pid} 2>/dev/null; do :; done`], {
+    stdio: "ignore",
+  });
+  const [status, signal] = await ended;
+  echo.kill("SIGKILL");
+  deepEqual([status, signal], [7, null]);
 });
