@@ -7,17 +7,23 @@ export const monotonicNow = (): number => performance.now();
 const AT_ONCE = 0.2;
 
 /** Ms to add to the monotonic clock's for those since 1970. Not kept for long: the system's time may be set. */
-export function wallOffset(): number {
+export const wallOffset = (): number => offsetTo(Date.now);
+
+/** Ms to add to the monotonic clock's for those of the kernel's CLOCK_MONOTONIC, by which the native threads go. */
+export const systemOffset = (): number => offsetTo(() => Number(process.hrtime.bigint()) / 1e6);
+
+/** Ms to add to the monotonic clock's for another's. */
+function offsetTo(other: () => number): number {
   let offset = 0;
   let least = Number.POSITIVE_INFINITY;
   // Something else may run between the looks at both.
   for (let tries = 0; tries < 10 && least > AT_ONCE; tries++) {
     const before = performance.now();
-    const wall = Date.now();
+    const there = other();
     const apart = performance.now() - before;
     if (apart >= least) continue;
     least = apart;
-    offset = wall - before - apart / 2;
+    offset = there - before - apart / 2;
   }
   return offset;
 }

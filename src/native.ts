@@ -234,7 +234,9 @@ interface Addon {
   /** Only on Linux. */
   Gateway?: new (
     engine: Engine,
+    /** Ms of the engine's clock, and what to add to them for those of CLOCK_MONOTONIC. */
     now: number,
+    offset: number,
     inside: NativeNetwork,
     outside: NativeNetwork,
     onPunts: () => void,

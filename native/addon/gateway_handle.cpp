@@ -1,5 +1,6 @@
 #include "addon/gateway_handle.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "addon/engine.h"
@@ -79,18 +80,22 @@ Napi::Function GatewayHandle::define(Napi::Env env) {
        InstanceMethod<&GatewayHandle::readCounters>("readCounters")});
 }
 
-/// new Gateway(engine, nowMs, inside, outside, onPunts, onLinks)
+/// new Gateway(engine, nowMs, offsetMs to CLOCK_MONOTONIC, inside, outside, onPunts, onLinks)
 GatewayHandle::GatewayHandle(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<GatewayHandle>(info) {
   const Napi::Env env = info.Env();
   Engine& engine = *Engine::Unwrap(info[0].As<Napi::Object>());
   Joined inside, outside;
-  if (!join(env, info[2].As<Napi::Object>(), inside)) return;
-  if (!join(env, info[3].As<Napi::Object>(), outside)) return;
+  if (!join(env, info[3].As<Napi::Object>(), inside)) return;
+  if (!join(env, info[4].As<Napi::Object>(), outside)) return;
   engine_ = Napi::Persistent(info[0].As<Napi::Object>());
-  const uint64_t clock = monotonic() - engine.toTime(info[1].As<Napi::Number>().DoubleValue());
-  onPunts_ = Napi::ThreadSafeFunction::New(env, info[4].As<Napi::Function>(), "napt punts", 0, 1);
-  onLinks_ = Napi::ThreadSafeFunction::New(env, info[5].As<Napi::Function>(), "napt links", 0, 1);
+  const double now = info[1].As<Napi::Number>().DoubleValue();
+  const double offset = info[2].As<Napi::Number>().DoubleValue();
+  // Not what the clock is here: to join both took a while.
+  const auto then = static_cast<uint64_t>(std::llround((now + offset) * kMillisecond));
+  const uint64_t clock = then - engine.toTime(now);
+  onPunts_ = Napi::ThreadSafeFunction::New(env, info[5].As<Napi::Function>(), "napt punts", 0, 1);
+  onLinks_ = Napi::ThreadSafeFunction::New(env, info[6].As<Napi::Function>(), "napt links", 0, 1);
   gateway_ = std::make_unique<Gateway>(
       engine.share(), clock, std::move(inside), std::move(outside),
       GatewayHooks{[this] { onPunts_.NonBlockingCall(); }, [this] { onLinks_.NonBlockingCall(); }});

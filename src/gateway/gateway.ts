@@ -4,6 +4,7 @@
 // what is told to whom.
 import { EventEmitter } from "node:events";
 import { isDeepStrictEqual } from "node:util";
+import { monotonicNow, systemOffset } from "../clock.js";
 import { formatIpv4 } from "../config/cidr.js";
 import type { ConfigSource } from "../config/document.js";
 import { NatError } from "../errors.js";
@@ -346,7 +347,8 @@ export class Gateway extends EventEmitter {
     try {
       return new native.Gateway(
         engineOf(this.nat),
-        performance.now(),
+        monotonicNow(),
+        systemOffset(),
         nativeNetwork(inside, true),
         nativeNetwork(outside, !publics.has(outside.address), filter),
         () => this.#takePunts(),

@@ -26,16 +26,21 @@ const linesOf = (path: string) =>
 /** Timeouts so short that a test sees the end of what it began. */
 const SOON = { udp: 1, icmp: 1 };
 
-/** A datagram from inside, from a port of its own; or several, from one port after another. */
-const send = (lab: Lab, port: number, count = 1) =>
-  lab.exec(
-    "in",
-    process.execPath,
-    "-e",
-    `for (let port = ${port}; port < ${port + count}; port++) {
-       const socket = require("node:dgram").createSocket("udp4");
-       socket.bind(port, () => socket.send("x", 7, "${OUTSIDE_HOST}", () => socket.close()));
-     }`,
+/** A datagram from inside, from a port of its own; or several, from one port after another. @returns when, in ms since 1970 */
+const send = async (lab: Lab, port: number, count = 1) =>
+  Number(
+    await lab.exec(
+      "in",
+      process.execPath,
+      "-e",
+      `for (let port = ${port}; port < ${port + count}; port++) {
+         const socket = require("node:dgram").createSocket("udp4");
+         socket.bind(port, () => {
+           if (port === ${port}) console.log(Date.now());
+           socket.send("x", 7, "${OUTSIDE_HOST}", () => socket.close());
+         });
+       }`,
+    ),
   );
 
 /** A receiver in the gateway's namespace that writes what comes by TCP to a file, by connection. */
@@ -83,8 +88,7 @@ test("nfdump prints bindings and sessions with their ports and times; tshark fin
   const file = lab.path("events");
   const sessions = { ipfix: { to: "udp://127.0.0.1:4739", what: "sessions" }, file: { path: file } };
   const gateway = await lab.gateway({ timeouts: SOON }, { export: sessions });
-  const begin = Date.now();
-  await send(lab, 4000);
+  const begin = await send(lab, 4000);
   await until("it has ended", async () => linesOf(file).some(({ type }) => type === "binding-released"));
   // By a reload: bindings instead.
   lab.configFile({ timeouts: SOON }, { export: { ...sessions, ipfix: { to: "udp://127.0.0.1:4739" } } });
@@ -133,8 +137,10 @@ test("nfdump prints bindings and sessions with their ports and times; tshark fin
     ["nat44 bib delete", ...binding],
   ]);
   for (const { t_event } of await nfdump()) {
-    const time = Date.parse(`${t_event}Z`);
-    ok(time >= begin - 1 && time <= end + 1, String(t_event));
+    // Its ms have no leading zeros.
+    const [whole, ms] = String(t_event).split(".");
+    const time = Date.parse(`${whole}Z`) + Number(ms);
+    ok(time >= begin - 1 && time <= end + 1, `${t_event} is not within ${begin} and ${end}`);
   }
   equal((await nfdump(`src nport ${first}`)).length, 2);
 

@@ -1,7 +1,7 @@
 // Time of day by the monotonic clock.
 import { equal, ok } from "node:assert/strict";
 import { mock, test } from "node:test";
-import { wallOffset } from "../../src/clock.js";
+import { systemOffset, wallOffset } from "../../src/clock.js";
 
 test("what ran between two clocks is no part of the time", (t) => {
   t.after(() => mock.restoreAll());
@@ -24,4 +24,17 @@ test("where something always runs between, the closest look counts", (t) => {
   );
   mock.method(Date, "now", () => 5000 + look * 100);
   ok(Math.abs(wallOffset() - 4997) < 1e-6);
+});
+
+test("the kernel's monotonic clock is found by its offset", () => {
+  for (let times = 0; times < 100; times++) {
+    const before = process.hrtime.bigint();
+    const found = (performance.now() + systemOffset()) * 1e6;
+    const after = process.hrtime.bigint();
+    // As exact as two looks that are at once.
+    ok(
+      found > Number(before) - 1e6 && found < Number(after) + 1e6,
+      `${found} is not within ${before} and ${after}`,
+    );
+  }
 });
