@@ -8,6 +8,10 @@ export type {
   SnapshotTime,
 } from "./conntrack.js";
 export { Conntrack } from "./conntrack.js";
+export type { GatewayApiOptions } from "./control/api.js";
+export { GatewayApi } from "./control/api.js";
+export { HttpServer } from "./control/http.js";
+export { ControlServer } from "./control/socket.js";
 export type { ConfigIssue, NatErrorCode } from "./errors.js";
 export { ConfigError, NatError } from "./errors.js";
 export type {
@@ -40,14 +44,9 @@ export type {
   RemoteFilter,
 } from "./explicit-mappings.js";
 export { ExplicitMappings, MOST_FILTERS, MOST_LIFETIME } from "./explicit-mappings.js";
-export type { GatewayApiOptions } from "./gateway/api.js";
-export { GatewayApi } from "./gateway/api.js";
-export type { GatewayConfig, GatewayNetworks, ResolvedGatewayConfig } from "./gateway/config.js";
-export { ControlServer } from "./gateway/control.js";
+export type { GatewayConfig, GatewayNetworks, HttpConfig, ResolvedGatewayConfig } from "./gateway/config.js";
 export type { Forward } from "./gateway/gateway.js";
 export { Gateway } from "./gateway/gateway.js";
-export type { HttpConfig } from "./gateway/http.js";
-export { HttpServer } from "./gateway/http.js";
 export type { Network, PortKind } from "./gateway/networks.js";
 export type { GatewayStats, PortStats } from "./gateway/stats.js";
 export type { GatewayStatus } from "./gateway/status.js";

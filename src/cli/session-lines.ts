@@ -1,7 +1,7 @@
 // Sessions as lines: as conntrack prints them, and as CSV.
 import { WITH_PORTS } from "../config/protocols.js";
+import { conntrackState, isAssured, isReplied, type ToldSession } from "../control/told-session.js";
 import type { EventSession } from "../events/event.js";
-import { conntrackState, isAssured, isReplied, type ToldSession } from "../gateway/told-session.js";
 import { protocolNumber, type SessionEndpoint } from "../session.js";
 
 /** What every line is made of; without the time left that is left out. */

@@ -1,10 +1,10 @@
 // `napt sessions`: the sessions of a running gateway.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { First, SESSION_ORDERS, type SessionOrder } from "../control/session-order.js";
+import type { LostEvents, ToldEvent } from "../control/told-events.js";
+import type { ToldSession } from "../control/told-session.js";
 import type { NatEventType, SESSION_EVENTS } from "../events/event.js";
-import { First, SESSION_ORDERS, type SessionOrder } from "../gateway/session-order.js";
-import type { LostEvents, ToldEvent } from "../gateway/told-events.js";
-import type { ToldSession } from "../gateway/told-session.js";
 import { ask, askOnce, controlOption } from "./control-client.js";
 import { CSV_END, CSV_HEADER, conntrackLine, csvLine } from "./session-lines.js";
 

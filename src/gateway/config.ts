@@ -13,16 +13,27 @@ import type { NatConfig, ResolvedNatConfig } from "../config/schema.js";
 import { ConfigError, type ConfigIssue, NatError } from "../errors.js";
 import { type ExportConfig, exportClashes, exportSchema, type LogConfig, logSchema } from "../logs/config.js";
 import { packetFilter } from "../tap/filter.js";
-import { TOKEN_PATTERN } from "./access.js";
 import type { CaptureConfig } from "./capture.js";
 import { dhcpClashes, dhcpSchema, type ResolvedDhcp, resolveDhcp } from "./dhcp/config.js";
 import { hostNetwork } from "./host/network.js";
-import type { HttpConfig } from "./http.js";
 import { type Network, networkClashes, networkOfSide, PORT_KINDS, sideClashes } from "./networks.js";
 import type { SavedSessionsConfig } from "./saved-sessions.js";
 
 /** Where a gateway is asked unless its config says otherwise. */
 export const DEFAULT_CONTROL = "/run/napt.sock";
+
+/** Where a gateway serves HTTP, and who may use what changes something. */
+export interface HttpConfig {
+  readonly address: string;
+  readonly port: number;
+  /** Who has it may use the dashboard; without it, only this system's own. */
+  readonly token?: string | undefined;
+  /** The file that it is in. */
+  readonly tokenFile?: string | undefined;
+}
+
+/** What a token looks like: long enough not to be guessed, and as it can stand in a URL. */
+export const TOKEN_PATTERN = /^[A-Za-z0-9._~-]{16,256}$/;
 
 /** Where a gateway serves HTTP unless its config says otherwise: for this system alone. */
 const DEFAULT_HTTP: HttpConfig = { address: "127.0.0.1", port: 9469 };

@@ -1,7 +1,7 @@
 // Who uses a NAT most: rates between one look at the table and the next.
 import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TopReader } from "../../src/gateway/top.js";
+import { TopReader } from "../../src/control/top.js";
 import { Nat } from "../../src/index.js";
 import { base } from "../support/config.js";
 import { replyTo, udp } from "../support/packets.js";

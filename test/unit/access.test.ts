@@ -5,8 +5,8 @@ import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Access } from "../../src/gateway/access.js";
-import type { HttpConfig } from "../../src/gateway/http.js";
+import { Access } from "../../src/control/access.js";
+import type { HttpConfig } from "../../src/gateway/config.js";
 
 const TOKEN = "0123456789abcdef0123456789abcdef";
 const LOCAL: HttpConfig = { address: "127.0.0.1", port: 9469 };

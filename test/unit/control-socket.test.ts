@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { GatewayApi } from "../../src/gateway/api.js";
+import { GatewayApi } from "../../src/control/api.js";
 import { ControlServer, Gateway } from "../../src/index.js";
 
 const gateway = new Gateway({

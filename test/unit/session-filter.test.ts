@@ -1,8 +1,8 @@
 // Which sessions a filter means.
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { describe, test } from "node:test";
-import { eventSessionFilter, sessionFilter } from "../../src/gateway/session-filter.js";
-import { First } from "../../src/gateway/session-order.js";
+import { eventSessionFilter, sessionFilter } from "../../src/control/session-filter.js";
+import { First } from "../../src/control/session-order.js";
 import type { Session } from "../../src/index.js";
 import { NOW, session } from "../support/sessions.js";
 

@@ -2,7 +2,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CSV_HEADER, conntrackLine, csvLine } from "../../src/cli/session-lines.js";
-import { toldSession } from "../../src/gateway/told-session.js";
+import { toldSession } from "../../src/control/told-session.js";
 import type { Session } from "../../src/index.js";
 import { NOW, session } from "../support/sessions.js";
 

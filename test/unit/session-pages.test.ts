@@ -1,9 +1,9 @@
 // Sessions by the page: filtered and sorted, at a cost that is bounded.
 import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
-import { describe, test } from "node:test";
-import { type PageRequest, SessionPages, SORT_KEYS, sessionKey } from "../../src/dashboard/session-pages.js";
-import { Shared } from "../../src/dashboard/shared.js";
-import { orderOf } from "../../src/dashboard/sort.js";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+import { type PageRequest, SessionPages, SORT_KEYS, sessionKey } from "../../src/control/session-pages.js";
+import { Shared } from "../../src/control/shared.js";
+import { orderOf } from "../../src/control/sort.js";
 import { Nat } from "../../src/index.js";
 import { base } from "../support/config.js";
 import { tcp, udp } from "../support/packets.js";
@@ -140,11 +140,31 @@ test("an order is made in parts, and equal keys stay as they were", async () => 
 });
 
 describe("a shared answer", () => {
+  let now = 0;
+  beforeEach(() => mock.method(performance, "now", () => now));
+  afterEach(() => mock.restoreAll());
+
   test("is made once for all who ask while it holds, and again when it is over", async () => {
     let made = 0;
     const shared = new Shared(async () => ++made, { least: 20 });
     deepEqual(await Promise.all([shared.get(), shared.get(), shared.get()]), [1, 1, 1]);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    now += 19;
+    equal(await shared.get(), 1);
+    now += 1;
+    equal(await shared.get(), 2);
+  });
+
+  test("holds ten times as long as it took to make it", async () => {
+    let made = 0;
+    const make = async () => {
+      now += 100;
+      return ++made;
+    };
+    const shared = new Shared(make, { least: 20 });
+    equal(await shared.get(), 1);
+    now += 999;
+    equal(await shared.get(), 1);
+    now += 1;
     equal(await shared.get(), 2);
   });
 
@@ -157,7 +177,7 @@ describe("a shared answer", () => {
     };
     const patient = new Shared(make, { least: 1, grace: 60_000 });
     equal(await patient.get(), 1);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    now += 30;
     equal(await patient.get(), 1);
     await new Promise((resolve) => setImmediate(resolve));
     equal(await patient.get(), 1);

@@ -14,8 +14,8 @@ import {
   withReading,
 } from "../../src/cli/watch/state.js";
 import { draw, sparkline } from "../../src/cli/watch/view.js";
-import { toldSession } from "../../src/gateway/told-session.js";
-import type { Top, TopAddress, TopSession } from "../../src/gateway/top.js";
+import { toldSession } from "../../src/control/told-session.js";
+import type { Top, TopAddress, TopSession } from "../../src/control/top.js";
 import { Gateway, type GatewayStatus, type NatStats } from "../../src/index.js";
 import { base } from "../support/config.js";
 import { NOW, session } from "../support/sessions.js";

@@ -1,7 +1,7 @@
 // What `napt watch` shows, and what keys and readings make of it. Pure: no terminal, no clock, no gateway.
-import type { Reading as GatewayReading } from "../../dashboard/reading.js";
-import { sessionFilter } from "../../gateway/session-filter.js";
-import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../gateway/top.js";
+import type { Reading as GatewayReading } from "../../control/reading.js";
+import { sessionFilter } from "../../control/session-filter.js";
+import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../control/top.js";
 import type { PortUse } from "../../metrics/census.js";
 import type { DropReason } from "../../verdict.js";
 

@@ -1,6 +1,6 @@
 // Draws `napt watch`: from its state to the lines of a screen. No terminal is needed for that.
 
-import type { Top, TopAddress, TopOrder, TopSession } from "../../gateway/top.js";
+import type { Top, TopAddress, TopOrder, TopSession } from "../../control/top.js";
 import { PORT_PROTOCOLS, type PortUse } from "../../metrics/census.js";
 import type { SessionEndpoint } from "../../session.js";
 import { count, duration, measure, short } from "../figures.js";

@@ -1,8 +1,8 @@
 // `napt watch`: a gateway on a screen, live.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
+import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../control/top.js";
 import { NatError } from "../../errors.js";
-import { TOP_ORDERS, type Top, type TopOrder, type TopSession } from "../../gateway/top.js";
 import { askOnce, controlOption } from "../control-client.js";
 import { onEndSignal } from "../signals.js";
 import { paintFor } from "../style.js";

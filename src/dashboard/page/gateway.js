@@ -1,5 +1,5 @@
 // The gateway as the page talks to it: requests with the token, and a reading again and again.
-/** @import { Reading } from "../reading.js" */
+/** @import { Reading } from "../../control/reading.js" */
 
 const TOKEN = "napt-token";
 const RATE = "napt-rate";

@@ -9,7 +9,7 @@ import { gatewayInWords, Overview } from "./overview.js";
 import { Ports } from "./ports.js";
 import { Sessions } from "./sessions.js";
 
-/** @import { Reading } from "../reading.js" */
+/** @import { Reading } from "../../control/reading.js" */
 
 const VIEWS = ["overview", "sessions", "forwards", "explain", "behaviour"];
 

@@ -4,7 +4,7 @@ import { byId, element, fillRows, setCells, setText, tableRow } from "./dom.js";
 import { ago, bits, bytes, count, duration, percent, perSecond, short } from "./format.js";
 import { ratesOf } from "./rates.js";
 
-/** @import { Reading } from "../reading.js" */
+/** @import { Reading } from "../../control/reading.js" */
 
 /** Milliseconds that rates are taken over. */
 const STEADY = 1000;

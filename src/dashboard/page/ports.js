@@ -2,7 +2,7 @@
 import { byId, element, fillRows, setText } from "./dom.js";
 import { count, percent } from "./format.js";
 
-/** @import { Reading, AddressUse } from "../reading.js" */
+/** @import { Reading, AddressUse } from "../../control/reading.js" */
 
 const RANGE = 1024;
 const SHADES = 5;

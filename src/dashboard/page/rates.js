@@ -1,5 +1,5 @@
 // Rates, from one reading to the next.
-/** @import { Reading } from "../reading.js" */
+/** @import { Reading } from "../../control/reading.js" */
 
 /**
  * @typedef {object} Rates

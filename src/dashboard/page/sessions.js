@@ -6,8 +6,8 @@ import { byId, element, setText } from "./dom.js";
 import { bits, bytes, count, duration, endpoint, short } from "./format.js";
 import { ask, Refused } from "./gateway.js";
 
-/** @import { SessionPage } from "../session-pages.js" */
-/** @import { ToldSession } from "../../gateway/told-session.js" */
+/** @import { SessionPage } from "../../control/session-pages.js" */
+/** @import { ToldSession } from "../../control/told-session.js" */
 
 /** Rows that are asked for above and below those in view. */
 const MARGIN = 15;

@@ -8,10 +8,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { NatError } from "../errors.js";
-import type { HttpConfig } from "./http.js";
+import { type HttpConfig, TOKEN_PATTERN } from "../gateway/config.js";
 
-/** What a token looks like: long enough not to be guessed, and as it can stand in a URL. */
-export const TOKEN_PATTERN = /^[A-Za-z0-9._~-]{16,256}$/;
 /** The header that a request needs that changes something. */
 const HEADER = "x-napt";
 

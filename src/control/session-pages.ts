@@ -5,13 +5,13 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { SessionKey } from "../conntrack.js";
 import { NatError } from "../errors.js";
-import { BusyError } from "../gateway/busy.js";
-import { sessionFilter } from "../gateway/session-filter.js";
-import { type ToldSession, toldSession } from "../gateway/told-session.js";
 import type { Nat } from "../nat.js";
 import { FIELD, type Session, type SessionEndpoint, type SessionProtocol, sessionAt } from "../session.js";
+import { BusyError } from "./busy.js";
+import { sessionFilter } from "./session-filter.js";
 import { Shared } from "./shared.js";
 import { orderOf } from "./sort.js";
+import { type ToldSession, toldSession } from "./told-session.js";
 
 /** Orders that are kept, milliseconds that one holds at least, and that an old one will do. */
 const MOST_ORDERS = 8;

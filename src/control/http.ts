@@ -6,21 +6,12 @@ import { isDeepStrictEqual } from "node:util";
 import type { Registry } from "prom-client";
 import { type PageFile, pageFiles } from "../dashboard/files.js";
 import { NatError } from "../errors.js";
+import type { HttpConfig } from "../gateway/config.js";
+import type { Gateway } from "../gateway/gateway.js";
 import { HTTP_METRICS } from "../metrics/http-metrics.js";
 import { register } from "../metrics/metric.js";
 import { Access, type Refusal } from "./access.js";
 import { type GatewayApi, MOST_BODY, send } from "./api.js";
-import type { Gateway } from "./gateway.js";
-
-/** Where it is served, and who may use what changes something. */
-export interface HttpConfig {
-  readonly address: string;
-  readonly port: number;
-  /** Who has it may use the dashboard; without it, only this system's own. */
-  readonly token?: string | undefined;
-  /** The file that it is in. */
-  readonly tokenFile?: string | undefined;
-}
 
 /** Bytes of a request's line and headers, at most. */
 const MOST_HEADERS = 8 << 10;

@@ -15,7 +15,7 @@ export class Shared<T> {
   readonly #make: () => Promise<T>;
   readonly #least: number;
   readonly #grace: number;
-  #answer: { readonly value: T; readonly at: number; readonly until: number } | null = null;
+  #answer: { readonly value: T; readonly until: number } | null = null;
   #next: Promise<T> | null = null;
 
   constructor(make: () => Promise<T>, { least, grace = 0 }: SharedOptions) {
@@ -39,8 +39,8 @@ export class Shared<T> {
 
   async #renew(began: number): Promise<T> {
     const value = await this.#make();
-    const at = performance.now();
-    this.#answer = { value, at, until: at + Math.max(this.#least, (at - began) * HOLDS) };
+    const now = performance.now();
+    this.#answer = { value, until: now + Math.max(this.#least, (now - began) * HOLDS) };
     return value;
   }
 }
