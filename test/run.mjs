@@ -18,7 +18,7 @@ if (files.length === 0) {
 }
 // More than there are processors: much of a live test is waiting.
 const concurrency = `--test-concurrency=${availableParallelism() + 1}`;
-const { status } = spawnSync(process.execPath, ["--import", "tsx", "--test", concurrency, ...files], {
+const { status } = spawnSync(process.execPath, ["--require", "tsx/cjs", "--test", concurrency, ...files], {
   stdio: "inherit",
 });
 process.exit(status ?? 1);

@@ -267,7 +267,7 @@ describe("listeners", () => {
       nat.translate(Buffer.from("4500001c1234400040115b32c0a8e287c63364070fa0003500080000", "hex"), { now: 0 });
       setTimeout(() => { console.log(events.take().length); events.next(); }, 100);
     `;
-    const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", "tsx", "-e", script], {
+    const { stdout, stderr, status } = spawnSync(process.execPath, ["--require", "tsx/cjs", "-e", script], {
       encoding: "utf8",
     });
     deepEqual([stdout, stderr, status], ["created\nuncaught mine\n2\n", "", 0]);

@@ -60,7 +60,7 @@ function fuzzPackets() {
 if (target === "packets") {
   fuzzPackets();
 } else if (target === "captures" || target === "config") {
-  run(process.execPath, "--import", "tsx", join(root, "test/fuzz/driver.ts"), ...process.argv.slice(2));
+  run(process.execPath, "--require", "tsx/cjs", join(root, "test/fuzz/driver.ts"), ...process.argv.slice(2));
 } else {
   console.error(
     "usage: npm run fuzz -- packets|captures|config [--seconds N] [--seed N] [--merge] [FILE...]",

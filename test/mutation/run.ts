@@ -186,7 +186,7 @@ const testFiles = (suite: string): string[] =>
 function check(suite: string, workshop: Workshop, seconds?: number): Promise<Outcome> {
   const limit = seconds === undefined ? {} : { seconds };
   if (suite === "native") return run([workshop.tests, "--abort-after=1"], limit);
-  const node = [process.execPath, "--import", "tsx", "--test", "--test-reporter=tap"];
+  const node = [process.execPath, "--require", "tsx/cjs", "--test", "--test-reporter=tap"];
   const env = { NAPT_NATIVE: workshop.addon };
   return run([...node, ...testFiles(suite)], { ...limit, env, stopAt: /^\s*not ok /m });
 }

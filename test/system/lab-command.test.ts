@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { Lab, whyNoLab } from "./lab.js";
 
 const skip = whyNoLab("curl", "unshare", "nsenter", "setpriv");
-const NAPT = ["--import", "tsx", join(__dirname, "../../src/cli/main.ts"), "lab"];
+const NAPT = ["--require", "tsx/cjs", join(__dirname, "../../src/cli/main.ts"), "lab"];
 
 /** What `napt lab` prints, or its exit status and complaint. */
 const lab = (...args: string[]) =>

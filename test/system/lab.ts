@@ -230,8 +230,8 @@ export class Lab {
       "env",
       `LD_PRELOAD=${preload}`,
       process.execPath,
-      "--import",
-      "tsx",
+      "--require",
+      "tsx/cjs",
       join(ROOT, "src/cli/main.ts"),
       ...args,
     ];

@@ -271,8 +271,8 @@ describe("standard input and output", () => {
       });
     `),
   );
-  const tsx = require.resolve("tsx");
-  const copy = `"${process.execPath}" --import "${tsx}" "${script}"`;
+  const tsx = require.resolve("tsx/cjs");
+  const copy = `"${process.execPath}" --require "${tsx}" "${script}"`;
   const large = concat(...Array.from({ length: 30 }, () => capture));
   const input = fileOf("large", large);
   const shell = (command: string) => spawnSync("bash", ["-c", command], { maxBuffer: 1 << 28 });

@@ -13,7 +13,7 @@ const resolved = parseConfig(base);
 
 function napt(args: string[], input = "", env: Record<string, string> = {}) {
   const options = { input, encoding: "utf8", env: { ...process.env, ...env } } as const;
-  return spawnSync(process.execPath, ["--import", "tsx", main, ...args], options);
+  return spawnSync(process.execPath, ["--require", "tsx/cjs", main, ...args], options);
 }
 
 describe("napt config", () => {

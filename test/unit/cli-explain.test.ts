@@ -23,7 +23,7 @@ const config = fileOf("nat.json", JSON.stringify(CONFIG));
 
 function napt(args: string[], input = "") {
   const options = { input, encoding: "utf8" } as const;
-  return spawnSync(process.execPath, ["--import", "tsx", main, "explain", ...args], options);
+  return spawnSync(process.execPath, ["--require", "tsx/cjs", main, "explain", ...args], options);
 }
 
 /** What a NAT of the same seed says. */

@@ -63,12 +63,12 @@ describe("the demo", () => {
   });
 
   test("runs as a command", () => {
-    const { status, stdout } = spawnSync(process.execPath, ["--import", "tsx", MAIN, "demo"], {
+    const { status, stdout } = spawnSync(process.execPath, ["--require", "tsx/cjs", MAIN, "demo"], {
       encoding: "utf8",
     });
     assert.equal(status, 0);
     assert.match(stdout, /19 packets in, 17 out, 2 refused/);
-    const wrong = spawnSync(process.execPath, ["--import", "tsx", MAIN, "demo", "--seed", "x"], {
+    const wrong = spawnSync(process.execPath, ["--require", "tsx/cjs", MAIN, "demo", "--seed", "x"], {
       encoding: "utf8",
     });
     assert.equal(wrong.status, 2);

@@ -136,7 +136,7 @@ describe("the gateway's own log", () => {
        log.tell("error", "reload", "no such file");
        log.close();`,
     );
-    const { stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", program], {
+    const { stdout, stderr } = spawnSync(process.execPath, ["--require", "tsx/cjs", program], {
       encoding: "utf8",
     });
     equal(stdout, "");

@@ -22,7 +22,7 @@ const INDEX = require.resolve("../../src/index.ts");
 /** Runs code with `require("napt")` meaning this package. */
 function run(code: string): string {
   const script = code.replace('require("napt")', `require(${JSON.stringify(INDEX)})`);
-  return execFileSync(process.execPath, ["--import", "tsx", "-e", script], { encoding: "utf8" });
+  return execFileSync(process.execPath, ["--require", "tsx/cjs", "-e", script], { encoding: "utf8" });
 }
 
 for (const [page, ...parts] of [

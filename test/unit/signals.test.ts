@@ -50,7 +50,7 @@ test("a signal's echo does not change how a command ends, however late in its en
     const work = setInterval(() => {}, 1000);
     onEndSignal(() => { clearInterval(work); process.exitCode = 7; });
     console.log("ready");`;
-  const child = spawn(process.execPath, ["--import", "tsx", "-e", command], {
+  const child = spawn(process.execPath, ["--require", "tsx/cjs", "-e", command], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(child, "exit");

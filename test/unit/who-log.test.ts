@@ -194,7 +194,7 @@ describe("log files", () => {
     return path;
   };
   const napt = (...args: string[]) => {
-    const command = ["--import", "tsx", join(__dirname, "../../src/cli/main.ts"), "who", ...args];
+    const command = ["--require", "tsx/cjs", join(__dirname, "../../src/cli/main.ts"), "who", ...args];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: "utf8" });
     return [status, stdout, stderr];
   };

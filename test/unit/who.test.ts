@@ -154,7 +154,7 @@ describe("napt who", () => {
 
   const main = join(__dirname, "../../src/cli/main.ts");
   const napt = (...args: string[]) =>
-    spawnSync(process.execPath, ["--import", "tsx", main, "who", ...args], { encoding: "utf8" });
+    spawnSync(process.execPath, ["--require", "tsx/cjs", main, "who", ...args], { encoding: "utf8" });
 
   const answers: [args: string[], answer: string | object][] = [
     [

@@ -16,9 +16,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { translate } from "../captures/run.js";
 import { memorySource, pcapFile, readAll } from "../support/capture-build.js";
 import { udp } from "../support/packets.js";
-import { translate } from "./run.js";
 
 const main = join(__dirname, "../../src/cli/main.ts");
 const directory = mkdtempSync(join(tmpdir(), "napt-"));
@@ -55,7 +55,7 @@ function start(
   args: string[],
   stdio: ("pipe" | "ignore" | number)[] = ["ignore", "pipe", "pipe"],
 ): ChildProcess {
-  return spawn(process.execPath, ["--import", "tsx", main, "translate", ...args], { stdio });
+  return spawn(process.execPath, ["--require", "tsx/cjs", main, "translate", ...args], { stdio });
 }
 
 function end(child: ChildProcess): Promise<Ended> {
