@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { monotonicNow } from "./clock.js";
 import { parseConfig } from "./config/load.js";
 import type { NatConfig, ResolvedNatConfig } from "./config/schema.js";
 import { checkTime } from "./conntrack.js";
@@ -474,7 +475,7 @@ interface Checked {
 function checkOptions({
   shards = Math.min(availableParallelism(), MOST_SHARDS),
   seed,
-  clock = () => performance.now(),
+  clock = monotonicNow,
   slots = 256,
   bytes = slots * 2048,
   batches = 8,

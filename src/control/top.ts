@@ -2,6 +2,7 @@
 // table and the next. A look takes as long as the table is large; it is taken a part at a time, so that nobody waits
 // for it, and not so often that it would take more than a tenth of this thread.
 import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
+import { monotonicNow } from "../clock.js";
 import { formatIpv4 } from "../config/cidr.js";
 import type { Nat } from "../nat.js";
 import { FIELD, sessionAt } from "../session.js";
@@ -108,7 +109,7 @@ export class TopReader {
   #forget: NodeJS.Timeout | undefined;
 
   /** @param clock that of the NAT's packets, in ms */
-  constructor(nat: Nat, clock: () => number = () => performance.now()) {
+  constructor(nat: Nat, clock = monotonicNow) {
     this.#nat = nat;
     this.#clock = clock;
   }

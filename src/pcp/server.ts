@@ -1,4 +1,5 @@
 // The server of both port control protocols, without a socket: datagrams in, datagrams out.
+import { monotonicNow } from "../clock.js";
 import { networkOf, parseCidr, parseIpv4 } from "../config/cidr.js";
 import { checkTime, type SessionEndpoint } from "../conntrack.js";
 import { NatError } from "../errors.js";
@@ -49,7 +50,7 @@ export class PcpServer {
   /** @throws NatError NAT_ERR_ARGUMENT */
   constructor(
     nat: Nat,
-    { minLifetime = 120, maxLifetime = 86_400, clock = () => performance.now() }: PcpServerOptions = {},
+    { minLifetime = 120, maxLifetime = 86_400, clock = monotonicNow }: PcpServerOptions = {},
   ) {
     if (!(minLifetime >= 1 && minLifetime <= maxLifetime && maxLifetime <= 365 * 86_400)) {
       const given = `${String(minLifetime)} and ${String(maxLifetime)}`;

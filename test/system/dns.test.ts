@@ -98,7 +98,10 @@ test("where all resolvers are silent the clients are told so in the end, and not
   }
   // What a busy machine lost before the gateway saw it is nobody's fault here.
   const { gateway } = JSON.parse(await lab.ask("status", "--json"));
-  ok(received >= 40 - gateway.inside.lost, `${received} of 40 answers`);
+  ok(
+    received >= Math.max(30, 40 - gateway.inside.lost),
+    `${received} of 40 answers, ${gateway.inside.lost} frames lost`,
+  );
   await until("a client is told", () => many.output().includes("failed"));
   match(await dig(lab, "-b", other, "+time=20", "www.example"), /status: SERVFAIL/);
 });
